@@ -1,0 +1,6 @@
+//! Decoding as bytes come.
+
+mod push;
+mod state;
+
+pub use push::Decoder;

@@ -1,0 +1,334 @@
+//! Records and facts as bytes: what they look like, and that nothing else is taken for one.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use grange_model::{
+    AgentId, AgentRecord, AttemptId, AttemptOutcome, AttemptRecord, AttemptSummary, BlobId,
+    BuildId, BuildRecord, BuildSpec, BuildState, BuiltOutput, Cause, CodecError, DeadLetter,
+    DerivationRecord, Digest, Fact, FactNumber, FailureKind, FailureRecord, FinishedBuild,
+    HookRecord, InputRef, Item, ItemRecord, Key, Limits, LostCause, LostReason, NarHash, OutputRef,
+    PasswordHash, Record, SetupFailure, SetupProblem, Tags, Term, Timestamp, decode, encode,
+};
+use uuid::Uuid;
+
+fn item(byte: u8, name: &str) -> Item {
+    Item {
+        digest: Digest([byte; 20]),
+        name: name.to_owned(),
+    }
+}
+
+fn build_id(number: u128) -> BuildId {
+    BuildId(Uuid::from_u128(number))
+}
+
+fn attempt_id() -> AttemptId {
+    AttemptId {
+        term: Term(3),
+        slot: 7,
+        generation: 300,
+    }
+}
+
+fn tags(pairs: &[(&str, &str)]) -> Tags {
+    pairs
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+fn setup_failure() -> SetupFailure {
+    SetupFailure {
+        agent: AgentId(Uuid::from_u128(1)),
+        attempt: attempt_id(),
+        problem: SetupProblem::MissingInputs(vec![Digest([9; 20])]),
+        message: "inputs are missing".to_owned(),
+        at: Timestamp(1_700_000_000_000),
+    }
+}
+
+fn build() -> BuildRecord {
+    BuildRecord {
+        slot: 5,
+        spec: BuildSpec {
+            id: build_id(2),
+            derivation: Digest([1; 20]),
+            priority: -4,
+            tags: tags(&[("branch", "master")]),
+            requires: tags(&[("feature:kvm", "yes")]),
+            limits: Limits {
+                timeout_ms: 86_400_000,
+                max_silent_ms: 7_200_000,
+            },
+            again: true,
+            inputs: true,
+            cause: Some(Cause {
+                hook: "missing-inputs".to_owned(),
+                depth: 2,
+            }),
+        },
+        derivation: item(1, "hello-2.12.2.drv"),
+        implicit: false,
+        rebuild: true,
+        submitted_at: Timestamp(1_700_000_000_000),
+        setup_failures: vec![setup_failure()],
+    }
+}
+
+fn finished() -> FinishedBuild {
+    let summary = |outcome| AttemptSummary {
+        id: attempt_id(),
+        agent: AgentId(Uuid::from_u128(1)),
+        assigned_at: Timestamp(1),
+        ended_at: Timestamp(2),
+        outcome,
+        log: Some(BlobId([4; 32])),
+    };
+    let failed = AttemptOutcome::Failed {
+        kind: FailureKind::Exit(3),
+        message: "exit 3".to_owned(),
+    };
+    FinishedBuild {
+        build: build(),
+        system: "x86_64-linux".to_owned(),
+        state: BuildState::FailedDependency,
+        ended_at: Timestamp(1_700_000_000_001),
+        attempts: vec![
+            summary(AttemptOutcome::SetupFailed(setup_failure())),
+            summary(failed),
+        ],
+        outputs: vec![BuiltOutput {
+            name: "out".to_owned(),
+            item: item(2, "hello-2.12.2"),
+            nar_hash: NarHash([5; 32]),
+            nar_size: 1 << 40,
+            canonical: true,
+        }],
+        causes: vec![LostCause {
+            output: Digest([6; 20]),
+            derivation: item(7, "a.drv"),
+            reason: LostReason::FailedDependency,
+            build: build_id(8),
+            root: build_id(9),
+            root_derivation: item(8, "b.drv"),
+        }],
+        reason: "its input a.drv needs what failed".to_owned(),
+    }
+}
+
+/// One of each record, by the name of its golden file.
+fn records() -> BTreeMap<&'static str, Record> {
+    let derivation = DerivationRecord {
+        item: item(1, "hello-2.12.2.drv"),
+        store: "/gnu/store".to_owned(),
+        system: "x86_64-linux".to_owned(),
+        outputs: vec![OutputRef {
+            name: "out".to_owned(),
+            item: item(2, "hello-2.12.2"),
+        }],
+        inputs: vec![InputRef {
+            derivation: Digest([7; 20]),
+            output: Digest([6; 20]),
+        }],
+        sources: vec![item(3, "builder.sh")],
+        hash: [8; 32],
+        features: vec!["kvm".to_owned()],
+    };
+    let failure = FailureRecord {
+        derivation: item(1, "hello-2.12.2.drv"),
+        build: build_id(2),
+        reason: LostReason::Failed,
+        kind: Some(FailureKind::MissingOutput("lib".to_owned())),
+        message: "output lib was not made".to_owned(),
+        at: Timestamp(1),
+        expires_at: Timestamp(2),
+    };
+    let hook = HookRecord {
+        name: "missing-inputs".to_owned(),
+        cursor: FactNumber(1_000_000),
+        dead_letters: vec![DeadLetter {
+            fact: FactNumber(12),
+            build: Some(build_id(2)),
+            message: "no".to_owned(),
+            at: Timestamp(3),
+        }],
+    };
+    let agent = AgentRecord {
+        id: AgentId(Uuid::from_u128(1)),
+        name: "builder-1".to_owned(),
+        tags: tags(&[("room", "4")]),
+        passwords: vec![PasswordHash([1; 32])],
+        paused: true,
+        created_at: Timestamp(4),
+    };
+    let attempt = AttemptRecord {
+        id: attempt_id(),
+        agent: AgentId(Uuid::from_u128(1)),
+        derivation: Digest([1; 20]),
+        again: Some(build_id(2)),
+        assigned_at: Timestamp(5),
+    };
+    let available = ItemRecord {
+        item: item(2, "hello-2.12.2"),
+        store: "/gnu/store".to_owned(),
+        nar_hash: NarHash([5; 32]),
+        nar_size: 123_456,
+        references: vec![item(2, "hello-2.12.2")],
+        deriver: Some(item(1, "hello-2.12.2.drv")),
+        blob: BlobId([4; 32]),
+        blob_size: 12_345,
+    };
+    let text = Record::DerivationText {
+        derivation: Digest([1; 20]),
+        text: b"Derive(\xff)".to_vec(),
+    };
+    BTreeMap::from([
+        ("agent", Record::Agent(agent)),
+        ("attempt", Record::Attempt(attempt)),
+        ("build", Record::Build(build())),
+        ("derivation", Record::Derivation(derivation)),
+        ("derivation-text", text),
+        ("failure", Record::Failure(failure)),
+        ("finished", Record::Finished(finished())),
+        ("hook", Record::Hook(hook)),
+        ("item", Record::Item(available)),
+    ])
+}
+
+fn facts() -> Vec<Fact> {
+    let (build, derivation) = (build_id(2), Digest([1; 20]));
+    let (agent, attempt) = (AgentId(Uuid::from_u128(1)), attempt_id());
+    vec![
+        Fact::Submitted {
+            build,
+            derivation,
+            implicit: true,
+        },
+        Fact::Started {
+            attempt,
+            derivation,
+            agent,
+            builds: vec![build],
+        },
+        Fact::SetupFailed {
+            build,
+            derivation,
+            failure: setup_failure(),
+        },
+        Fact::Expired {
+            attempt,
+            derivation,
+            agent,
+        },
+        Fact::Ended {
+            build,
+            derivation,
+            state: BuildState::Succeeded,
+        },
+        Fact::Reopened { build, derivation },
+        Fact::Available {
+            output: Digest([6; 20]),
+        },
+        Fact::Lost {
+            output: Digest([6; 20]),
+        },
+        Fact::AgentChanged { agent },
+    ]
+}
+
+/// Compares with a golden file, or writes it if `UPDATE_EXPECT=1`.
+fn expect_golden(name: &str, bytes: &[u8]) {
+    let mut text = String::new();
+    for line in bytes.chunks(32) {
+        for byte in line {
+            write!(text, "{byte:02x}").expect("writing to a string succeeds");
+        }
+        text.push('\n');
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("testdata/golden")
+        .join(name);
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        std::fs::write(&path, &text).expect("the golden file can be written");
+    }
+    let golden = std::fs::read_to_string(&path).expect("there is a golden file");
+    assert_eq!(
+        text, golden,
+        "{name} is not encoded as it was before: data that was written cannot be read"
+    );
+}
+
+#[test]
+fn records_look_as_they_always_did() {
+    for (name, record) in records() {
+        let bytes = encode(&record).expect("records can be encoded");
+        expect_golden(&format!("record-{name}.hex"), &bytes);
+        assert_eq!(decode::<Record>(&bytes), Ok(record));
+    }
+}
+
+#[test]
+fn facts_look_as_they_always_did() {
+    let bytes = encode(&facts()).expect("facts can be encoded");
+    expect_golden("facts.hex", &bytes);
+    assert_eq!(decode::<Vec<Fact>>(&bytes), Ok(facts()));
+}
+
+#[test]
+fn a_damaged_record_is_an_error_and_no_panic() {
+    for (name, record) in records() {
+        let bytes = encode(&record).expect("records can be encoded");
+        for length in 0..bytes.len() {
+            assert!(
+                decode::<Record>(&bytes[..length]).is_err(),
+                "{name} cut to {length} bytes"
+            );
+        }
+        for at in 0..bytes.len() {
+            let mut other = bytes.clone();
+            other[at] ^= 0xff;
+            // Another value or an error: both are fine, a panic is not.
+            let _ = decode::<Record>(&other);
+        }
+    }
+}
+
+#[test]
+fn what_follows_a_record_is_an_error() {
+    let mut bytes = encode(&records()["agent"]).expect("records can be encoded");
+    bytes.push(0);
+    assert_eq!(decode::<Record>(&bytes), Err(CodecError::Trailing(1)));
+}
+
+#[test]
+fn a_newer_version_is_named() {
+    let mut bytes = encode(&records()["agent"]).expect("records can be encoded");
+    bytes[0] = 9;
+    assert_eq!(decode::<Record>(&bytes), Err(CodecError::NewerVersion(9)));
+    assert_eq!(decode::<Record>(&[]), Err(CodecError::Empty));
+}
+
+#[test]
+fn a_record_knows_its_key() {
+    let records = records();
+    assert_eq!(records["build"].key(), Key::Build(5));
+    assert_eq!(records["attempt"].key(), Key::Attempt(7));
+    assert_eq!(records["finished"].key(), Key::Finished(build_id(2)));
+    assert_eq!(records["failure"].key(), Key::Failure(Digest([1; 20])));
+    assert_eq!(
+        records["derivation-text"].key(),
+        Key::DerivationText(Digest([1; 20]))
+    );
+}
+
+#[test]
+fn attempts_are_read_as_they_are_written() {
+    let id = attempt_id();
+    assert_eq!(id.to_string(), "3.7.300");
+    assert_eq!(id.to_string().parse(), Ok(id));
+    for wrong in ["", "1", "1.2", "1.2.3.4", "1.2.x", "1..3", "-1.2.3"] {
+        assert!(wrong.parse::<AttemptId>().is_err(), "{wrong:?}");
+    }
+}

@@ -1,0 +1,6 @@
+//! Tests of the agent's state machine from outside.
+
+mod bench;
+mod exchanges;
+mod lifecycle;
+mod random;

@@ -1,0 +1,134 @@
+//! Accepting connections.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use grange_interfaces::{Endpoint, Refusal, Stop};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::connection;
+use super::context::Context;
+use super::listener::{Accepted, Server};
+use crate::codec::{MEDIA_TYPE, encode_reply};
+use crate::io::BoxIo;
+
+/// How many connections are turned away politely at once. Beyond, they are just closed.
+const TURNED_AWAY: usize = 64;
+const TURN_AWAY_TIME: Duration = Duration::from_secs(1);
+const TURN_AWAY_BYTES: u64 = 64 << 10;
+
+impl Server {
+    /// Answers calls with what `endpoint` says, until `stop`. Then it accepts no more connections,
+    /// answers long polls as busy, lets other calls finish for up to
+    /// [`stop_time`](crate::Limits::stop_time), cuts what still runs, and returns.
+    pub async fn serve(self, endpoint: Arc<dyn Endpoint>, stop: Stop) {
+        let Self {
+            listener, config, ..
+        } = self;
+        let context = Context::new(endpoint, &config, stop.clone());
+        let places = Arc::new(Semaphore::new(config.limits.connections));
+        let leavers = Arc::new(Semaphore::new(TURNED_AWAY));
+        let mut connections = JoinSet::new();
+        let mut stopped = std::pin::pin!(stop.stopped());
+        loop {
+            let accepted = tokio::select! {
+                () = &mut stopped => break,
+                Some(ended) = connections.join_next() => {
+                    log_panic(ended);
+                    continue;
+                }
+                accepted = listener.accept() => accepted,
+            };
+            let accepted = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    pause_after(&error).await;
+                    continue;
+                }
+            };
+            if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+                let context = Arc::clone(&context);
+                connections.spawn(async move {
+                    let io = tokio::select! {
+                        io = handshake(accepted, context.limits.header_time) => io,
+                        () = context.stop.stopped() => None,
+                    };
+                    if let Some(io) = io {
+                        connection::run(io, context).await;
+                    }
+                    drop(place);
+                });
+            } else if let (Ok(leaver), Accepted::Plain(io)) =
+                (Arc::clone(&leavers).try_acquire_owned(), accepted)
+            {
+                connections.spawn(async move {
+                    let _ = timeout(TURN_AWAY_TIME, turn_away(io)).await;
+                    drop(leaver);
+                });
+            }
+        }
+        drop(listener);
+        // Each connection ends by itself within the time to stop.
+        while let Some(ended) = connections.join_next().await {
+            log_panic(ended);
+        }
+    }
+}
+
+async fn handshake(accepted: Accepted, time: Duration) -> Option<BoxIo> {
+    let (stream, tls) = match accepted {
+        Accepted::Plain(io) => return Some(io),
+        Accepted::Tls(stream, tls) => (stream, tls),
+    };
+    match timeout(time, tls.accept(stream)).await {
+        Ok(Ok(io)) => Some(io),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a TLS handshake failed");
+            None
+        }
+        Err(_) => {
+            tracing::debug!("a TLS handshake took too long");
+            None
+        }
+    }
+}
+
+/// Says that there is no room, and closes.
+async fn turn_away(mut io: BoxIo) -> io::Result<()> {
+    let refusal = Refusal::busy("there are too many connections", Duration::from_secs(1));
+    let line = encode_reply(Err(&refusal));
+    let head = format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: {MEDIA_TYPE}\r\nretry-after: 1\r\n\
+         connection: close\r\ncontent-length: {}\r\n\r\n",
+        line.len()
+    );
+    io.write_all(head.as_bytes()).await?;
+    io.write_all(&line).await?;
+    io.shutdown().await?;
+    // What was sent is read away, so that the answer is not lost to a reset.
+    tokio::io::copy(&mut io.take(TURN_AWAY_BYTES), &mut tokio::io::sink()).await?;
+    Ok(())
+}
+
+/// Out of file descriptors or memory: the listener would say so again at once.
+async fn pause_after(error: &io::Error) {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    if matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    ) {
+        return;
+    }
+    tracing::warn!(%error, "cannot accept connections");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+}
+
+fn log_panic(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a connection ended in a panic");
+    }
+}

@@ -1,0 +1,17 @@
+//! The protocol over real connections.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod bodies;
+mod calls;
+mod curl;
+mod fake;
+mod golden;
+mod limits;
+mod malformed;
+mod raw;
+mod samples;
+mod stopping;
+mod support;
+mod tls;
+mod unix;
+mod versions;

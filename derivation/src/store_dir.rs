@@ -105,7 +105,6 @@ impl std::str::FromStr for StoreDir {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
 

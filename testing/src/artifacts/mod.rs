@@ -1,0 +1,5 @@
+//! An ArtifactStore in memory.
+
+mod memory;
+
+pub use memory::MemoryArtifacts;

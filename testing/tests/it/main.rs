@@ -1,0 +1,9 @@
+//! The fakes keep the contracts and their own rules, and the suites find what breaks a contract.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod broken_artifacts;
+mod broken_datastores;
+mod conformance;
+mod faults;
+mod rules;

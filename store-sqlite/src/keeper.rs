@@ -1,0 +1,126 @@
+//! Moving the write-ahead log into the database, off the writer.
+//!
+//! A passive checkpoint copies pages while commits go on, but SQLite begins the log anew only when
+//! no commit came meanwhile: under steady load the log would grow for ever. So when it has reached
+//! its limit the writer waits once, for the little that came since the last passive checkpoint.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use grange_interfaces::StoreError;
+use rusqlite::Connection;
+
+use crate::SqliteConfig;
+use crate::connection::PAGE;
+use crate::error::io;
+use crate::lock::ProcessLock;
+
+/// How often the keeper looks whether a lock that it wants has become free.
+const TICK: Duration = Duration::from_secs(1);
+
+enum Ask {
+    /// Copy what can be copied.
+    Passive,
+    /// The same, and have the log begun anew; then answer: the writer waits.
+    Restart(SyncSender<()>),
+}
+
+/// The writer's end: it tells how long the log is. Dropping it ends the keeper.
+pub(crate) struct Keeper {
+    asks: SyncSender<Ask>,
+    /// Pages after which to ask, and that many again after each time.
+    passive_every: u32,
+    limit: u32,
+    next_passive: u32,
+    next_restart: u32,
+    /// How many pages there were after the last commit.
+    last: u32,
+}
+
+impl Keeper {
+    /// Starts the thread.
+    pub(crate) fn start(
+        connection: Connection,
+        lock: Arc<ProcessLock>,
+        config: &SqliteConfig,
+    ) -> Result<(Self, JoinHandle<()>), StoreError> {
+        let (asks, receiver) = sync_channel(1);
+        let thread = thread::Builder::new()
+            .name("grange-sqlite-keeper".into())
+            .spawn(move || keep(&connection, &lock, &receiver))
+            .map_err(io("cannot start the keeper".into()))?;
+        let pages = |bytes: u64| u32::try_from(bytes / PAGE).unwrap_or(u32::MAX).max(1);
+        let passive_every = pages(config.checkpoint_at);
+        let limit = pages(config.wal_limit);
+        let keeper = Self {
+            asks,
+            passive_every,
+            limit,
+            next_passive: passive_every,
+            next_restart: limit,
+            last: 0,
+        };
+        Ok((keeper, thread))
+    }
+
+    /// The log has this many pages after a commit.
+    pub(crate) fn log_has(&mut self, pages: u32) {
+        if pages < self.last {
+            // It was begun anew.
+            self.next_passive = self.passive_every;
+            self.next_restart = self.limit;
+        }
+        self.last = pages;
+        if pages >= self.next_restart {
+            let (answer, done) = sync_channel(1);
+            if self.asks.send(Ask::Restart(answer)).is_ok() {
+                // The keeper answers or has ended.
+                let _ = done.recv();
+            }
+            // If a reader was in the way, not at once again.
+            self.next_restart = pages.saturating_add(self.passive_every);
+            self.next_passive = self.next_restart;
+        } else if pages >= self.next_passive {
+            match self.asks.try_send(Ask::Passive) {
+                Ok(()) => self.next_passive = pages.saturating_add(self.passive_every),
+                // It is at it.
+                Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
+            }
+        }
+    }
+}
+
+fn keep(connection: &Connection, lock: &ProcessLock, asks: &Receiver<Ask>) {
+    loop {
+        match asks.recv_timeout(TICK) {
+            Ok(Ask::Passive) => checkpoint(connection, "PASSIVE"),
+            Ok(Ask::Restart(answer)) => {
+                checkpoint(connection, "RESTART");
+                // The writer waits for nothing else.
+                let _ = answer.send(());
+            }
+            Err(RecvTimeoutError::Timeout) => lock.retry(),
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+/// <https://www.sqlite.org/pragma.html#pragma_wal_checkpoint>
+fn checkpoint(connection: &Connection, mode: &str) {
+    let read = |row: &rusqlite::Row<'_>| {
+        Ok((
+            row.get::<_, bool>(0)?,
+            row.get::<_, i64>(1)?,
+            row.get::<_, i64>(2)?,
+        ))
+    };
+    match connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], read) {
+        Ok((busy, pages, moved)) => tracing::trace!(mode, busy, pages, moved, "checkpoint"),
+        // Nothing is lost: the log keeps what was not moved, and the next time comes.
+        Err(error) => {
+            tracing::warn!(mode, %error, "cannot move the write-ahead log into the database")
+        }
+    }
+}

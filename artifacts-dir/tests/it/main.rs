@@ -1,0 +1,6 @@
+//! The directory as an ArtifactStore.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod conformance;
+mod disk;

@@ -1,0 +1,208 @@
+//! Who gets what.
+//!
+//! An agent that asks gets the best task of all classes that fit it; a task that becomes ready goes
+//! to the waiting agent that has most room. Nothing is planned ahead, so nothing is planned anew.
+
+use std::collections::BTreeSet;
+
+use grange_model::{AttemptId, AttemptRecord, Fact, Record};
+
+use crate::io::AttemptPhase;
+use crate::machine::Core;
+use crate::queue::{Class, Place};
+use crate::slab::Ix;
+use crate::tables::{Agent, Attempt, Task, TaskState};
+
+/// How many attempts an agent may get beside those it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Room {
+    /// That it can run at once.
+    now: u32,
+    /// That it can prepare.
+    ahead: u32,
+}
+
+/// A class that got ready tasks, and who waits for them.
+#[derive(Debug)]
+struct Offer {
+    class: Ix<Class>,
+    /// Waiting agents that fit, the one with most room last.
+    agents: BTreeSet<(Room, Ix<Agent>)>,
+}
+
+impl Core {
+    /// Gives waiting agents that have got room what there is, and what has become ready to waiting
+    /// agents.
+    pub(crate) fn allocate(&mut self) {
+        while let Some(agent) = self.roomy.pop_first() {
+            if self.agents.get(agent).is_some() {
+                self.fill(agent);
+            }
+        }
+        let fresh = std::mem::take(&mut self.classes.fresh);
+        let mut offers: Vec<Offer> = fresh
+            .into_iter()
+            .filter_map(|class| self.offer(class))
+            .collect();
+        // Whichever class has the best task comes first, so that a place for one agent is not
+        // taken by a lesser task of another class.
+        while let Some(((.., task), at, agent)) = self.best_of(&mut offers) {
+            self.assign(task, agent);
+            self.refresh(&mut offers[at], agent);
+        }
+    }
+
+    /// Gives a waiting agent what fits it, as much as it has room for.
+    fn fill(&mut self, ix: Ix<Agent>) {
+        while let Some(task) = self.best_for(ix) {
+            self.assign(task, ix);
+        }
+    }
+
+    fn offer(&self, class: Ix<Class>) -> Option<Offer> {
+        let row = self.classes.table.get(class)?;
+        let agents = self
+            .agents
+            .iter()
+            .filter(|(_, agent)| agent.waiting.is_some() && row.fits(agent))
+            .filter_map(|(ix, _)| Some((self.room(ix)?, ix)));
+        let agents: BTreeSet<_> = agents.collect();
+        (!agents.is_empty()).then_some(Offer { class, agents })
+    }
+
+    /// The best task of all offers that one of its agents may have, and that agent.
+    fn best_of(&self, offers: &mut Vec<Offer>) -> Option<(Place, usize, Ix<Agent>)> {
+        offers.retain_mut(|offer| self.head(offer).is_some());
+        let heads = offers.iter().enumerate();
+        let heads = heads.filter_map(|(at, offer)| {
+            let (place, agent) = self.pick(offer)?;
+            Some((place, at, agent))
+        });
+        heads.min()
+    }
+
+    /// Takes agents out of an offer that have been given something else meanwhile.
+    fn head(&self, offer: &mut Offer) -> Option<()> {
+        while let Some(&(room, agent)) = offer.agents.last() {
+            let now = self.room(agent);
+            if now == Some(room) {
+                break;
+            }
+            offer.agents.pop_last();
+            offer.agents.extend(now.map(|now| (now, agent)));
+        }
+        self.pick(offer).map(|_| ())
+    }
+
+    fn pick(&self, offer: &Offer) -> Option<(Place, Ix<Agent>)> {
+        let class = self.classes.table.get(offer.class)?;
+        let places = class.ready.iter().take(self.lookahead());
+        places.copied().find_map(|place| {
+            let mut agents = offer.agents.iter().rev();
+            let (_, agent) = agents
+                .find(|(_, agent)| self.room(*agent).is_some() && self.may_have(place.2, *agent))?;
+            Some((place, *agent))
+        })
+    }
+
+    fn refresh(&self, offer: &mut Offer, agent: Ix<Agent>) {
+        offer.agents.retain(|(_, other)| *other != agent);
+        offer
+            .agents
+            .extend(self.room(agent).map(|room| (room, agent)));
+    }
+
+    /// The best task for an agent.
+    fn best_for(&self, ix: Ix<Agent>) -> Option<Ix<Task>> {
+        self.room(ix)?;
+        let agent = &self.agents[ix];
+        let ready = self.classes.ready.iter();
+        let classes = ready.map(|class| &self.classes.table[*class]);
+        let heads = classes
+            .filter(|class| class.fits(agent))
+            .filter_map(|class| {
+                let mut places = class.ready.iter().take(self.lookahead());
+                places.find(|(.., task)| self.may_have(*task, ix))
+            });
+        heads.min().map(|(.., task)| *task)
+    }
+
+    fn lookahead(&self) -> usize {
+        self.config.lookahead.max(1)
+    }
+
+    /// Whether nothing speaks against giving the task to the agent, whom its class fits.
+    fn may_have(&self, task: Ix<Task>, agent: Ix<Agent>) -> bool {
+        let mut attempts = self.tasks[task].attempts.iter();
+        let holds = attempts.any(|attempt| self.attempts[*attempt].agent == agent);
+        !holds && !self.is_avoided(task, agent)
+    }
+
+    /// How much room an agent has; none if it may get nothing.
+    fn room(&self, ix: Ix<Agent>) -> Option<Room> {
+        let agent = &self.agents[ix];
+        if agent.record.paused || agent.waiting.is_none() {
+            return None;
+        }
+        let busy =
+            |attempt: &&Ix<Attempt>| self.attempts[**attempt].phase != AttemptPhase::Uploading;
+        let busy = agent.attempts.iter().filter(busy).count();
+        let busy = u32::try_from(busy).unwrap_or(u32::MAX);
+        let all = u32::try_from(agent.attempts.len()).unwrap_or(u32::MAX);
+        let (parallel, ahead) = (agent.capacity.parallel, agent.capacity.ahead);
+        // A slow uplink must not let finished outputs pile up on the agent.
+        let most = parallel
+            .saturating_add(ahead)
+            .saturating_mul(2)
+            .saturating_add(2);
+        if all >= most {
+            return None;
+        }
+        let now = parallel.saturating_sub(busy);
+        let ahead = parallel.saturating_add(ahead).saturating_sub(busy);
+        let ahead = ahead.saturating_sub(now);
+        (now + ahead > 0).then_some(Room { now, ahead })
+    }
+
+    fn assign(&mut self, task: Ix<Task>, agent: Ix<Agent>) {
+        let (slot, generation) = self.attempts.vacant();
+        let row = &self.tasks[task];
+        let again = row.builds.first().filter(|_| row.again);
+        let record = AttemptRecord {
+            id: AttemptId {
+                term: self.start.term,
+                slot,
+                generation,
+            },
+            agent: self.agents[agent].record.id,
+            derivation: self.derivations[row.derivation].item.digest,
+            again: again.map(|build| self.builds[*build].record.spec.id),
+            assigned_at: self.now,
+        };
+        self.ledger.put(Record::Attempt(record.clone()));
+        let builds = row.builds.iter();
+        self.ledger.fact(Fact::Started {
+            attempt: record.id,
+            derivation: record.derivation,
+            agent: record.agent,
+            builds: builds
+                .map(|build| self.builds[*build].record.spec.id)
+                .collect(),
+        });
+        let attempt = self.attempts.insert(Attempt {
+            record,
+            task,
+            agent,
+            phase: AttemptPhase::Preparing,
+            expired: false,
+        });
+        self.tasks[task].attempts.push(attempt);
+        self.set_state(task, TaskState::Running);
+        let row = &mut self.agents[agent];
+        row.attempts.insert(attempt);
+        if let Some(waiting) = &mut row.waiting {
+            waiting.assign.push(attempt);
+            self.to_answer.insert(agent);
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! What must hold between any two calls, recomputed from nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::machine::Core;
+use crate::priority::Levels;
+use crate::slab::Ix;
+use crate::tables::{Derivation, Output, Status, TaskState};
+use crate::view::StateCounts;
+
+/// Something that must hold does not: a defect of this crate.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{rule}: {detail}")]
+pub struct InvariantViolation {
+    /// What must hold.
+    pub rule: &'static str,
+    /// Where it does not.
+    pub detail: String,
+}
+
+fn hold(
+    rule: &'static str,
+    holds: bool,
+    detail: impl FnOnce() -> String,
+) -> Result<(), InvariantViolation> {
+    if holds {
+        Ok(())
+    } else {
+        Err(InvariantViolation {
+            rule,
+            detail: detail(),
+        })
+    }
+}
+
+impl Core {
+    /// Recomputes what can be recomputed, and compares. Takes time in proportion to all that is
+    /// unfinished. Counts are compared only when no work is put off.
+    ///
+    /// # Errors
+    ///
+    /// What does not hold.
+    pub fn check_invariants(&self) -> Result<(), InvariantViolation> {
+        self.check_tasks()?;
+        self.check_attempts()?;
+        self.check_graph()
+    }
+
+    fn check_tasks(&self) -> Result<(), InvariantViolation> {
+        for (ix, task) in self.tasks.iter() {
+            let name = || format!("task {ix:?}");
+            hold("a task has a build", !task.builds.is_empty(), name)?;
+            let derivation = self.derivations.get(task.derivation);
+            let owned = derivation.is_some_and(|derivation| derivation.tasks.contains(&ix));
+            hold("a task belongs to its derivation", owned, name)?;
+            let queued = task.queued.is_some();
+            hold(
+                "just the ready are queued",
+                queued == (task.state == TaskState::Ready),
+                || format!("task {ix:?} is {:?}, queued: {queued}", task.state),
+            )?;
+            let under_way = task
+                .attempts
+                .iter()
+                .any(|attempt| !self.attempts[*attempt].expired);
+            hold(
+                "what runs has an attempt",
+                under_way == (task.state == TaskState::Running),
+                || format!("task {ix:?} is {:?}", task.state),
+            )?;
+            hold(
+                "an attempt of one's own ends one build",
+                !task.again || task.builds.len() == 1,
+                name,
+            )?;
+        }
+        for (ix, class) in self.classes.table.iter() {
+            let listed = self.classes.ready.contains(&ix);
+            hold(
+                "a class with ready tasks is listed",
+                listed != class.ready.is_empty(),
+                || format!("class {ix:?}"),
+            )?;
+        }
+        let mut classes = BTreeMap::new();
+        for (_, build) in self.builds.iter() {
+            *classes.entry(build.class).or_insert(0) += 1;
+            let listed = self.tasks[build.task].classes.contains(&build.class);
+            hold("a task is of its builds' classes", listed, || {
+                format!("build {}", build.record.spec.id)
+            })?;
+        }
+        for (ix, class) in self.classes.table.iter() {
+            let counted = classes.get(&ix) == Some(&class.builds);
+            hold("a class counts its builds", counted, || {
+                format!("class {ix:?}")
+            })?;
+        }
+        let mut counts = StateCounts::default();
+        for (_, task) in self.tasks.iter() {
+            let builds = task.builds.len() as u64;
+            match task.state {
+                TaskState::Blocked => counts.blocked += builds,
+                TaskState::Ready | TaskState::BackedOff(_) => counts.ready += builds,
+                TaskState::Running => counts.running += builds,
+            }
+        }
+        hold("builds are counted", counts == self.counts, || {
+            format!("{:?}, not {counts:?}", self.counts)
+        })?;
+        Ok(())
+    }
+
+    fn check_attempts(&self) -> Result<(), InvariantViolation> {
+        for (ix, attempt) in self.attempts.iter() {
+            let task = self.tasks.get(attempt.task);
+            let known = task.is_some_and(|task| task.attempts.contains(&ix));
+            hold("an attempt belongs to its task", known, || {
+                format!("{:?}", attempt.record.id)
+            })?;
+            let agent = self.agents.get(attempt.agent);
+            let held = agent.is_some_and(|agent| agent.attempts.contains(&ix));
+            hold("an attempt is its agent's", held, || {
+                format!("{:?}", attempt.record.id)
+            })?;
+        }
+        let mut shared = BTreeSet::new();
+        for (ix, task) in self.tasks.iter() {
+            let alone = task.again || shared.insert(task.derivation);
+            hold("builds of a derivation share attempts", alone, || {
+                format!("task {ix:?}")
+            })?;
+        }
+        Ok(())
+    }
+
+    fn check_graph(&self) -> Result<(), InvariantViolation> {
+        if !self.work.is_empty() {
+            return Ok(());
+        }
+        for (ix, derivation) in self.derivations.iter() {
+            self.check_derivation(ix, derivation)?;
+        }
+        for (ix, output) in self.outputs.iter() {
+            self.check_output(ix, output)?;
+        }
+        Ok(())
+    }
+
+    fn check_derivation(
+        &self,
+        ix: Ix<Derivation>,
+        derivation: &Derivation,
+    ) -> Result<(), InvariantViolation> {
+        let name = || format!("derivation {}", derivation.item.name);
+        let idle = derivation.tasks.is_empty();
+        hold("a derivation has a task", !idle, name)?;
+        let nodes = || derivation.inputs.iter().map(|input| &self.outputs[*input]);
+        let count = |status| nodes().filter(|node| node.status() == status).count();
+        let (expected, lost) = (count(Status::Expected), count(Status::Lost));
+        let counted = (derivation.expected as usize, derivation.lost as usize);
+        hold("inputs are counted", counted == (expected, lost), || {
+            format!("{}: {counted:?}, not {:?}", name(), (expected, lost))
+        })?;
+        for task in &derivation.tasks {
+            let state = self.tasks[*task].state;
+            let fits = match state {
+                TaskState::Running => true,
+                TaskState::Blocked => expected > 0 && lost == 0,
+                TaskState::Ready | TaskState::BackedOff(_) => expected == 0 && lost == 0,
+            };
+            hold("a state follows from the inputs", fits, || {
+                format!("{} is {state:?}", name())
+            })?;
+        }
+        let own = derivation.tasks.iter();
+        let own = own.flat_map(|task| &self.tasks[*task].builds);
+        let own = own.filter(|build| !self.builds[**build].record.implicit);
+        hold(
+            "own priorities are counted",
+            derivation.own.count() == own.count() as u64,
+            name,
+        )?;
+        let derived = self.derived(ix);
+        let makes = |output: &Ix<Output>| self.outputs[*output].makers().any(|maker| maker == ix);
+        hold(
+            "a derivation makes its outputs",
+            derivation.outputs.iter().all(makes),
+            name,
+        )?;
+        hold(
+            "a derived priority is known to the inputs",
+            derivation.announced == derived,
+            || {
+                format!(
+                    "{}: {} told, {derived} is right",
+                    name(),
+                    derivation.announced
+                )
+            },
+        )
+    }
+
+    fn check_output(&self, ix: Ix<Output>, output: &Output) -> Result<(), InvariantViolation> {
+        let name = || format!("output {ix:?} {:?}", output.digest);
+        let current = |(user, generation): &&(Ix<Derivation>, u32)| {
+            self.derivations.is_current(*user, *generation)
+        };
+        let live: Vec<_> = output.users.iter().filter(current).collect();
+        let counted = live.len() == output.live_users as usize;
+        hold("live users are counted", counted, name)?;
+        let mut levels = Levels::default();
+        for (user, _) in live {
+            levels.add(self.derivations[*user].announced);
+        }
+        hold(
+            "users' priorities are counted",
+            levels == output.priorities,
+            name,
+        )?;
+        let used = output.live_users > 0 || output.makers().next().is_some();
+        hold("an output is made or needed", used, name)?;
+        hold("nobody has to hear of it", output.pending == 0, name)
+    }
+}

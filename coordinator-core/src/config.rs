@@ -1,0 +1,44 @@
+//! What an operator may choose.
+
+use std::time::Duration;
+
+/// What the core is told once. Every default suits a farm of a few hundred agents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// How long the core counts on an agent that it does not hear of. Shorter: builds of a lost
+    /// agent are given to others sooner; longer: a slow network costs fewer races.
+    pub lease: Duration,
+    /// The longest time that an exchange waits for something to do.
+    pub max_wait: Duration,
+    /// How long a failure is remembered: until then the derivation fails at once, unless asked for
+    /// again.
+    pub remember_failures: Duration,
+    /// How long a cancellation is remembered: until then builds that need the output end as
+    /// failed-dependency.
+    pub remember_cancels: Duration,
+    /// How long an agent gets no attempt of a build that it had a setup failure of; doubled each
+    /// time, up to 64 times.
+    pub setup_backoff: Duration,
+    /// How many ready builds of a class are looked at for one that this agent may have.
+    pub lookahead: usize,
+    /// How many different combinations of system and requirements there may be among the
+    /// unfinished builds.
+    pub max_classes: usize,
+    /// How many edges of the graph one call may touch before the rest is put off.
+    pub slice: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_secs(60),
+            max_wait: Duration::from_secs(60),
+            remember_failures: Duration::from_hours(30 * 24),
+            remember_cancels: Duration::from_mins(10),
+            setup_backoff: Duration::from_secs(30),
+            lookahead: 64,
+            max_classes: 4_096,
+            slice: 4_000,
+        }
+    }
+}

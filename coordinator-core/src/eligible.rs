@@ -1,0 +1,95 @@
+//! Which agents could take a build, and what its submitter is told of that.
+
+use std::collections::BTreeSet;
+
+use grange_model::Tags;
+
+use crate::io::{Denied, DeniedWhy};
+use crate::machine::Core;
+use crate::queue::Class;
+use crate::tables::Agent;
+
+/// The key under which an agent offers a `requiredSystemFeatures` value; its value is `yes`.
+const FEATURE: &str = "feature:";
+
+impl Core {
+    pub(crate) fn refuse_class(
+        &self,
+        system: &str,
+        features: &[String],
+        requires: &Tags,
+    ) -> Result<(), Denied> {
+        let requires = with_features(requires, features);
+        let room = self.classes.table.len() < self.config.max_classes;
+        if room || self.classes.is_known(system, &requires) {
+            return Ok(());
+        }
+        Err(Denied {
+            why: DeniedWhy::TooMuch,
+            message: format!(
+                "unfinished builds have {} different combinations of system and requirements, and there may be no more",
+                self.config.max_classes
+            ),
+        })
+    }
+
+    /// What a submitter should know about who can take the build.
+    pub(crate) fn warnings(
+        &self,
+        system: &str,
+        features: &[String],
+        requires: &Tags,
+    ) -> Vec<String> {
+        let requires = with_features(requires, features);
+        let present = || {
+            self.agents
+                .iter()
+                .map(|(_, agent)| agent)
+                .filter(|agent| agent.is_present())
+        };
+        if present().next().is_none() {
+            return vec!["no agent is present".to_owned()];
+        }
+        let offers_system = |agent: &Agent| agent.capacity.systems.iter().any(|one| one == system);
+        if !present().any(offers_system) {
+            return vec![format!("no agent that is present builds for {system}")];
+        }
+        let class = Class {
+            system: system.to_owned(),
+            requires,
+            builds: 0,
+            ready: BTreeSet::new(),
+            backed_off: BTreeSet::new(),
+        };
+        if present().any(|agent| class.fits(agent)) {
+            return Vec::new();
+        }
+        let missing = class.requires.iter().filter(|(key, value)| {
+            !present()
+                .filter(|agent| offers_system(agent))
+                .any(|agent| agent.offer(key) == Some(*value))
+        });
+        let missing: Vec<_> = missing
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        if missing.is_empty() {
+            vec![
+                "no agent that is present offers all of what is required, or lets this build in"
+                    .to_owned(),
+            ]
+        } else {
+            vec![format!(
+                "no agent that is present offers {}",
+                missing.join(" and ")
+            )]
+        }
+    }
+}
+
+/// What a build requires beside what its submitter says: its derivation's features.
+pub(crate) fn with_features(requires: &Tags, features: &[String]) -> Tags {
+    let features = features
+        .iter()
+        .map(|feature| (format!("{FEATURE}{feature}"), "yes".to_owned()));
+    requires.clone().into_iter().chain(features).collect()
+}

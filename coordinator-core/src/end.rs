@@ -1,0 +1,325 @@
+//! How builds end, one by one or together.
+
+use grange_model::{
+    AttemptOutcome, AttemptSummary, BuildId, BuildState, BuiltOutput, Fact, FailureKind,
+    FailureRecord, FinishedBuild, Key, LostCause, LostReason, Record,
+};
+
+use crate::io::{Reply, Ticket};
+use crate::machine::Core;
+use crate::slab::Ix;
+use crate::tables::{Attempt, Build, Derivation, Lost, Presence, Status, Task, TaskState};
+
+/// How a task ends.
+#[derive(Debug, Default)]
+pub(crate) struct Verdict {
+    pub(crate) attempt: Option<(Ix<Attempt>, AttemptSummary)>,
+    pub(crate) outputs: Vec<BuiltOutput>,
+    pub(crate) causes: Vec<LostCause>,
+    pub(crate) failure: Option<(LostReason, Option<FailureKind>)>,
+    pub(crate) reason: String,
+}
+
+/// What the end of a build counts for in a slice of work, beside its inputs.
+const END_EDGES: usize = 16;
+
+/// In words, why a build ended as failed-dependency.
+pub(crate) fn lost_reason(causes: &[LostCause]) -> String {
+    let Some(cause) = causes.first() else {
+        return "an input is lost".to_owned();
+    };
+    let word = match cause.reason {
+        LostReason::Failed => "failed",
+        LostReason::FailedDependency => "needs what failed",
+        LostReason::Canceled => "was canceled",
+    };
+    let (name, root) = (&cause.derivation.name, &cause.root_derivation.name);
+    format!("its input {name} {word}; root: {root}")
+}
+
+impl Core {
+    /// Where a task without attempts belongs: ended, blocked or ready.
+    pub(crate) fn evaluate(&mut self, ix: Ix<Task>) {
+        let derivation = &self.derivations[self.tasks[ix].derivation];
+        if derivation.lost > 0 {
+            let causes = self.lost_inputs(self.tasks[ix].derivation);
+            if causes.is_empty() {
+                // Somebody tries to bring the input after all, and it will hear of that.
+                self.set_state(ix, TaskState::Blocked);
+            } else {
+                self.end_for_lost_inputs(ix, causes);
+            }
+        } else if derivation.expected > 0 {
+            self.set_state(ix, TaskState::Blocked);
+        } else if !matches!(self.tasks[ix].state, TaskState::BackedOff(_)) {
+            self.set_state(ix, TaskState::Ready);
+        }
+    }
+
+    fn lost_inputs(&mut self, ix: Ix<Derivation>) -> Vec<LostCause> {
+        let inputs = &self.derivations[ix].inputs;
+        self.edges += inputs.len();
+        let nodes = inputs.iter().map(|input| &self.outputs[*input]);
+        let lost = nodes.filter(|node| node.status() == Status::Lost);
+        lost.filter_map(|node| Some(node.lost.as_ref()?.cause(node.digest)))
+            .collect()
+    }
+
+    fn end_for_lost_inputs(&mut self, ix: Ix<Task>, causes: Vec<LostCause>) {
+        let reason = lost_reason(&causes);
+        let verdict = Verdict {
+            causes,
+            reason,
+            ..Verdict::default()
+        };
+        self.end_task(ix, BuildState::FailedDependency, verdict);
+    }
+
+    /// All builds of a task end.
+    pub(crate) fn end_task(&mut self, ix: Ix<Task>, state: BuildState, mut verdict: Verdict) {
+        let derivation = self.tasks[ix].derivation;
+        for attempt in self.tasks[ix].attempts.clone() {
+            let decided = verdict
+                .attempt
+                .as_ref()
+                .is_some_and(|(winner, _)| *winner == attempt);
+            let summary = if decided {
+                verdict.attempt.take().map(|(_, summary)| summary)
+            } else {
+                let expired = self.attempts[attempt].expired;
+                let outcome = if expired {
+                    AttemptOutcome::Lost
+                } else {
+                    AttemptOutcome::Dropped
+                };
+                Some(self.summary(attempt, outcome))
+            };
+            self.tasks[ix].past.extend(summary);
+            self.drop_attempt(attempt, !decided);
+        }
+        let first = self.tasks[ix]
+            .builds
+            .first()
+            .map(|build| self.builds[*build].record.spec.id);
+        for build in self.tasks[ix].builds.clone() {
+            self.end_build(build, state, &verdict);
+        }
+        self.unlist(ix);
+        self.tasks.remove(ix);
+        let row = &mut self.derivations[derivation];
+        row.tasks.retain(|task| *task != ix);
+        let last = row.tasks.is_empty();
+        let lost = first.and_then(|first| self.remember(derivation, last, first, &verdict));
+        if last {
+            self.drop_derivation(derivation, lost.as_ref());
+        }
+    }
+
+    /// Keeps why a derivation's outputs will not come, and returns it. While others go on trying,
+    /// only a failure is kept.
+    fn remember(
+        &mut self,
+        ix: Ix<Derivation>,
+        last: bool,
+        build: BuildId,
+        verdict: &Verdict,
+    ) -> Option<Lost> {
+        let available = |output: &Ix<_>| self.outputs[*output].presence == Presence::Available;
+        let derivation = &mut self.derivations[ix];
+        if derivation.outputs.iter().all(available) {
+            return None;
+        }
+        let earlier = derivation.failed.as_deref().cloned();
+        let item = derivation.item.clone();
+        let (reason, kind) = match (&verdict.failure, verdict.causes.first()) {
+            (Some((LostReason::Failed, kind)), _) => (LostReason::Failed, kind.clone()),
+            // It was tried, and that says more than that somebody gave up.
+            _ if earlier.is_some() => return earlier,
+            (Some((reason, _)), _) => (*reason, None),
+            (None, Some(cause)) => {
+                return Some(Lost {
+                    derivation: item,
+                    reason: LostReason::FailedDependency,
+                    build,
+                    root: cause.root,
+                    root_derivation: cause.root_derivation.clone(),
+                });
+            }
+            (None, None) => return None,
+        };
+        let lost = Lost {
+            derivation: item.clone(),
+            reason,
+            build,
+            root: build,
+            root_derivation: item.clone(),
+        };
+        if reason == LostReason::Failed {
+            derivation.failed = Some(Box::new(lost.clone()));
+        } else if !last {
+            return None;
+        }
+        let memory = match reason {
+            LostReason::Canceled => self.config.remember_cancels,
+            _ => self.config.remember_failures,
+        };
+        let failure = FailureRecord {
+            derivation: item.clone(),
+            build,
+            reason,
+            kind,
+            message: verdict.reason.clone(),
+            at: self.now,
+            expires_at: self.now.after(memory),
+        };
+        let seq = self.ledger.upcoming();
+        self.recent.failure(seq, item.digest, Some(failure.clone()));
+        self.ledger.put(Record::Failure(failure));
+        Some(lost)
+    }
+
+    /// One build of a task ends, and the task goes on or not.
+    fn end_one(&mut self, build: Ix<Build>, state: BuildState, verdict: Verdict) {
+        let task = self.builds[build].task;
+        if self.tasks[task].builds.len() > 1 {
+            self.end_build(build, state, &verdict);
+        } else {
+            self.end_task(task, state, verdict);
+        }
+    }
+
+    /// One build ends; its task goes on if it has others.
+    fn end_build(&mut self, ix: Ix<Build>, state: BuildState, verdict: &Verdict) {
+        let Some(build) = self.builds.remove(ix) else {
+            return;
+        };
+        *self.counter(build.task) -= 1;
+        self.edges += END_EDGES;
+        let task = &mut self.tasks[build.task];
+        task.builds.retain(|other| *other != ix);
+        let id = build.record.spec.id;
+        self.names.builds.remove(&id);
+        self.leave_class(build.task, build.class);
+        let derivation = self.tasks[build.task].derivation;
+        if !build.record.implicit {
+            let own = &mut self.derivations[derivation].own;
+            own.remove(build.record.spec.priority);
+            self.priority_changed(derivation);
+        }
+        self.ledger.remove(Key::Build(ix.0));
+        self.ledger.fact(Fact::Ended {
+            build: id,
+            derivation: build.record.derivation.digest,
+            state,
+        });
+        let seq = self.ledger.upcoming();
+        self.recent
+            .build_ended(seq, id, build.record.derivation.digest, state);
+        self.ledger.put(Record::Finished(FinishedBuild {
+            system: self.derivations[derivation].system.clone(),
+            state,
+            ended_at: self.now,
+            attempts: self.tasks[build.task].past.clone(),
+            outputs: verdict.outputs.clone(),
+            causes: verdict.causes.clone(),
+            reason: verdict.reason.clone(),
+            build: build.record,
+        }));
+    }
+
+    /// A build's class loses it; the task's own list of classes follows.
+    fn leave_class(&mut self, task: Ix<Task>, class: Ix<crate::queue::Class>) {
+        let others = &self.tasks[task].builds;
+        if !others
+            .iter()
+            .any(|other| self.builds[*other].class == class)
+        {
+            self.unlist(task);
+            self.tasks[task].classes.retain(|other| *other != class);
+            self.list(task);
+        }
+        self.classes.leave(class);
+    }
+
+    /// An attempt is over for the coordinator. `unasked`: its agent does not know yet.
+    pub(crate) fn drop_attempt(&mut self, ix: Ix<Attempt>, unasked: bool) {
+        let Some(attempt) = self.attempts.remove(ix) else {
+            return;
+        };
+        self.ledger.remove(Key::Attempt(ix.0));
+        let agent = &mut self.agents[attempt.agent];
+        agent.attempts.remove(&ix);
+        if let Some(waiting) = &mut agent.waiting {
+            waiting.assign.retain(|assigned| *assigned != ix);
+            if unasked {
+                waiting.drop.push(attempt.record.id);
+                self.to_answer.insert(attempt.agent);
+            }
+            self.roomy.insert(attempt.agent);
+        }
+        if let Some(task) = self.tasks.get(attempt.task)
+            && task.attempts.contains(&ix)
+        {
+            self.tasks[attempt.task]
+                .attempts
+                .retain(|other| *other != ix);
+        }
+    }
+
+    pub(crate) fn summary(&self, ix: Ix<Attempt>, outcome: AttemptOutcome) -> AttemptSummary {
+        let attempt = &self.attempts[ix];
+        AttemptSummary {
+            id: attempt.record.id,
+            agent: attempt.record.agent,
+            assigned_at: attempt.record.assigned_at,
+            ended_at: self.now,
+            outcome,
+            log: None,
+        }
+    }
+
+    pub(crate) fn cancel(&mut self, ticket: Ticket, builds: &[BuildId]) {
+        let states = builds.iter().map(|id| self.cancel_one(*id)).collect();
+        self.ledger.reply(ticket, Reply::Canceled(states));
+    }
+
+    fn cancel_one(&mut self, id: BuildId) -> Option<BuildState> {
+        let Some(&build) = self.names.builds.get(&id) else {
+            return self.recent.build(id).map(|(_, state)| state);
+        };
+        let verdict = Verdict {
+            reason: "canceled".to_owned(),
+            failure: Some((LostReason::Canceled, None)),
+            ..Verdict::default()
+        };
+        self.end_one(build, BuildState::Canceled, verdict);
+        Some(BuildState::Canceled)
+    }
+
+    /// Ends a derivation's implicit builds if nothing needs them.
+    pub(crate) fn end_unwanted(&mut self, ix: Ix<Derivation>) {
+        if self.users_of(ix) > 0 {
+            return;
+        }
+        let verdict = || Verdict {
+            reason: "nothing that needs it is left".to_owned(),
+            ..Verdict::default()
+        };
+        for task in self.derivations[ix].tasks.clone() {
+            let implicit = |build: &Ix<Build>| self.builds[*build].record.implicit;
+            let builds = &self.tasks[task].builds;
+            let unwanted: Vec<_> = builds
+                .iter()
+                .copied()
+                .filter(|build| implicit(build))
+                .collect();
+            if unwanted.len() == builds.len() {
+                self.end_task(task, BuildState::Canceled, verdict());
+            } else {
+                for build in unwanted {
+                    self.end_build(build, BuildState::Canceled, &verdict());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Derivations with unfinished builds, the outputs that these make and need, and what changes
+//! between them.
+
+use grange_model::{DerivationRecord, Digest, Fact};
+use smallvec::SmallVec;
+
+use crate::machine::Core;
+use crate::priority::Levels;
+use crate::slab::Ix;
+use crate::tables::{Derivation, Lost, Output, Presence, Status, TaskState};
+use crate::work::Work;
+
+impl Core {
+    pub(crate) fn output(&mut self, digest: Digest) -> Ix<Output> {
+        if let Some(&ix) = self.names.outputs.get(&digest) {
+            return ix;
+        }
+        let ix = self.outputs.insert(Output {
+            digest,
+            presence: Presence::Unknown,
+            maker: None,
+            ambiguous: false,
+            producers: SmallVec::new(),
+            waiting: Vec::new(),
+            users: Vec::new(),
+            live_users: 0,
+            pending: 0,
+            priorities: Levels::default(),
+            lost: None,
+        });
+        self.names.outputs.insert(digest, ix);
+        ix
+    }
+
+    /// A derivation that gets its first unfinished build, which the caller makes at once;
+    /// [`attach_inputs`](Self::attach_inputs) follows.
+    pub(crate) fn insert_derivation(&mut self, record: &DerivationRecord) -> Ix<Derivation> {
+        let digest = record.item.digest;
+        let mut outputs = SmallVec::new();
+        for output in &record.outputs {
+            let output = self.output(output.item.digest);
+            self.name_maker(output, digest);
+            outputs.push(output);
+        }
+        let mut inputs = Vec::with_capacity(record.inputs.len());
+        let mut named = Vec::new();
+        for input in &record.inputs {
+            let output = self.output(input.output);
+            if !self.name_maker(output, input.derivation) {
+                named.push((output, input.derivation));
+            }
+            inputs.push(output);
+        }
+        if !named.is_empty() {
+            // Where one name is another than usual, all are kept.
+            for (output, input) in inputs.iter().zip(&record.inputs) {
+                let name = (*output, input.derivation);
+                if named.iter().any(|(other, _)| other == output) && !named.contains(&name) {
+                    named.push(name);
+                }
+            }
+        }
+        inputs.sort_unstable();
+        inputs.dedup();
+        let ix = self.derivations.insert(Derivation {
+            item: record.item.clone(),
+            store: record.store.clone(),
+            system: record.system.clone(),
+            features: record.features.clone(),
+            output_names: record.outputs.clone(),
+            outputs,
+            inputs: inputs.into_boxed_slice(),
+            named,
+            expected: 0,
+            lost: 0,
+            tasks: SmallVec::new(),
+            own: Levels::default(),
+            announced: i32::MIN,
+            announcing: false,
+            complete: false,
+            rechecking: false,
+            failed: None,
+        });
+        self.names.derivations.insert(digest, ix);
+        ix
+    }
+
+    /// From now on a new derivation needs its inputs.
+    pub(crate) fn attach_inputs(&mut self, ix: Ix<Derivation>) {
+        let generation = self.derivations.generation(ix);
+        let announced = self.derived(ix);
+        self.derivations[ix].announced = announced;
+        for at in 0..self.derivations[ix].inputs.len() {
+            let input = self.derivations[ix].inputs[at];
+            let output = &mut self.outputs[input];
+            output.users.push((ix, generation));
+            output.live_users += 1;
+            let status = output.status();
+            self.derivations[ix].count(status, 1);
+            self.change_levels(input, None, Some(announced));
+        }
+        self.edges += self.derivations[ix].inputs.len();
+    }
+
+    /// From now on a new derivation's builds may bring its outputs.
+    pub(crate) fn expect_outputs(&mut self, ix: Ix<Derivation>) {
+        for output in self.derivations[ix].outputs.clone() {
+            self.change_output(output, |node| {
+                node.producers.push(ix);
+                node.lost = None;
+            });
+            self.recent.not_lost(self.outputs[output].digest);
+        }
+    }
+
+    /// A derivation whose last build has ended.
+    pub(crate) fn drop_derivation(&mut self, ix: Ix<Derivation>, lost: Option<&Lost>) {
+        for output in self.derivations[ix].outputs.clone() {
+            self.change_output(output, |node| {
+                node.producers.retain(|producer| *producer != ix);
+                node.waiting.retain(|producer| *producer != ix);
+                if node.status() == Status::Untried {
+                    node.presence = Presence::Absent;
+                    node.lost = lost.cloned().map(Box::new);
+                }
+            });
+            let node = &self.outputs[output];
+            if node.status() == Status::Lost
+                && let Some(lost) = lost
+            {
+                let digest = node.digest;
+                self.ledger.fact(Fact::Lost { output: digest });
+                self.recent
+                    .output_lost(self.ledger.upcoming(), digest, lost.clone());
+            }
+        }
+        let Some(derivation) = self.derivations.remove(ix) else {
+            return;
+        };
+        self.names.derivations.remove(&derivation.item.digest);
+        self.edges += derivation.inputs.len();
+        for input in derivation.inputs {
+            self.outputs[input].live_users -= 1;
+            self.change_levels(input, Some(derivation.announced), None);
+            if self.outputs[input].live_users == 0 {
+                for producer in self.outputs[input].producers.clone() {
+                    self.maybe_unwanted(producer);
+                }
+            }
+            self.forget_stale_users(input);
+            self.drop_output_if_unused(input);
+        }
+        for output in derivation.outputs {
+            self.drop_output_if_unused(output);
+        }
+    }
+
+    /// Puts off looking whether the derivation's implicit builds are needed.
+    pub(crate) fn maybe_unwanted(&mut self, derivation: Ix<Derivation>) {
+        let generation = self.derivations.generation(derivation);
+        self.work.push_back(Work::Unwanted {
+            derivation,
+            generation,
+        });
+    }
+
+    /// An output can be fetched from now on.
+    pub(crate) fn output_is_available(&mut self, ix: Ix<Output>) {
+        self.change_output(ix, |node| {
+            node.presence = Presence::Available;
+            node.lost = None;
+        });
+    }
+
+    /// Changes an output; its users hear of it, if it makes a difference.
+    pub(crate) fn change_output(&mut self, ix: Ix<Output>, change: impl FnOnce(&mut Output)) {
+        let node = &mut self.outputs[ix];
+        let old = node.status();
+        change(node);
+        let new = node.status();
+        if old != new {
+            self.tell_users(ix, old, new);
+        }
+    }
+
+    /// A derivation hears what became of one of its inputs.
+    pub(crate) fn input_changed(&mut self, user: Ix<Derivation>, old: Status, new: Status) {
+        let derivation = &mut self.derivations[user];
+        derivation.count(old, -1);
+        derivation.count(new, 1);
+        for task in derivation.tasks.clone() {
+            let state = self.tasks[task].state;
+            match new {
+                _ if state == TaskState::Running => {}
+                Status::Expected => self.set_state(task, TaskState::Blocked),
+                Status::Lost => self.evaluate(task),
+                Status::Available | Status::Untried => {
+                    // What was missing may be there now: who failed for it may try again.
+                    self.tasks[task].avoided.clear();
+                    self.set_state(task, TaskState::Blocked);
+                    self.evaluate(task);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn drop_output_if_unused(&mut self, ix: Ix<Output>) {
+        let Some(node) = self.outputs.get(ix) else {
+            return;
+        };
+        let used = node.live_users > 0 || node.pending > 0;
+        if !used && node.makers().next().is_none() {
+            let digest = node.digest;
+            self.ambiguous -= usize::from(node.ambiguous);
+            self.names.outputs.remove(&digest);
+            self.outputs.remove(ix);
+        }
+    }
+
+    /// How many derivations with unfinished builds wait for this one, or have its outputs.
+    pub(crate) fn users_of(&self, ix: Ix<Derivation>) -> u64 {
+        self.brings(ix).map(|node| u64::from(node.live_users)).sum()
+    }
+
+    /// Its outputs, but for those that it waits for itself.
+    pub(crate) fn brings(&self, ix: Ix<Derivation>) -> impl Iterator<Item = &Output> + '_ {
+        let nodes = self.derivations[ix].outputs.iter();
+        let nodes = nodes.map(|output| &self.outputs[*output]);
+        nodes.filter(move |node| node.producers.contains(&ix))
+    }
+
+    pub(crate) fn forget_stale_users(&mut self, ix: Ix<Output>) {
+        let node = &mut self.outputs[ix];
+        let stale = node.users.len() - node.live_users as usize;
+        if node.pending == 0 && stale > 32 && stale * 2 > node.users.len() {
+            let derivations = &self.derivations;
+            node.users
+                .retain(|(user, generation)| derivations.is_current(*user, *generation));
+        }
+    }
+}
+
+impl Derivation {
+    /// One input more or less that stands so.
+    fn count(&mut self, status: Status, by: i32) {
+        let counter = match status {
+            Status::Expected => &mut self.expected,
+            Status::Lost => &mut self.lost,
+            Status::Untried | Status::Available => return,
+        };
+        *counter = counter.saturating_add_signed(by);
+    }
+}
+
+impl Output {
+    /// All derivations with unfinished builds that make it.
+    pub(crate) fn makers(&self) -> impl Iterator<Item = Ix<Derivation>> + '_ {
+        self.producers.iter().chain(&self.waiting).copied()
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        if self.presence == Presence::Available {
+            Status::Available
+        } else if !self.producers.is_empty() {
+            Status::Expected
+        } else if self.lost.is_some() {
+            Status::Lost
+        } else {
+            Status::Untried
+        }
+    }
+
+    /// Whether an unfinished build may bring it.
+    pub(crate) fn is_expected(&self) -> bool {
+        self.status() == Status::Expected
+    }
+}

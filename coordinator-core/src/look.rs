@@ -1,0 +1,217 @@
+//! What a request must know, and what it has to make.
+
+use std::collections::BTreeSet;
+
+use grange_model::{DerivationRecord, Digest, FailureRecord, InputRef, Key, LostCause, LostReason};
+
+use crate::machine::Core;
+use crate::request::{Known, Request};
+use crate::slab::Ix;
+use crate::tables::{Derivation, Lost, Presence, Status};
+
+/// What a look at a derivation came to.
+pub(crate) enum Look {
+    /// These keys have to be read first.
+    Needs(Vec<Key>),
+    /// Builds of these are needed first.
+    Inputs(Vec<Digest>),
+}
+
+impl Core {
+    /// Finds out, level by level, what must be read.
+    pub(crate) fn look_around(&mut self, request: &mut Request, slice: usize) {
+        let mut later = Vec::new();
+        let mut asked: BTreeSet<Key> = request.asked.drain(..).collect();
+        while self.edges < slice {
+            let Some(digest) = request.frontier.pop() else {
+                break;
+            };
+            match self.look_at(request, digest) {
+                Look::Needs(keys) => {
+                    asked.extend(keys);
+                    later.push(digest);
+                }
+                Look::Inputs(inputs) => {
+                    let fresh = inputs
+                        .into_iter()
+                        .filter(|input| request.seen.insert(*input));
+                    request.frontier.extend(fresh);
+                }
+            }
+        }
+        request.frontier.append(&mut later);
+        request.asked = asked.into_iter().collect();
+    }
+
+    pub(crate) fn look_at(&mut self, request: &Request, digest: Digest) -> Look {
+        self.edges += 1;
+        let root = request.roots.get(&digest);
+        let again = root.is_some_and(|root| root.again);
+        let inputs = root.is_none_or(|root| root.model.is_some());
+        let known = &request.known;
+        let live = self.names.derivations.get(&digest);
+        if let Some(&live) = live
+            && !again
+            && self.is_shared(live)
+            && (self.derivations[live].complete || !inputs)
+        {
+            return Look::Inputs(Vec::new());
+        }
+        let record = match known.derivations.get(&digest) {
+            None => return Look::Needs(vec![Key::Derivation(digest), Key::Failure(digest)]),
+            Some(None) => return Look::Inputs(Vec::new()),
+            Some(Some(record)) => record,
+        };
+        self.edges += record.inputs.len();
+        let outputs = || record.outputs.iter().map(|output| output.item.digest);
+        let needed = record.inputs.iter().map(|input| input.output);
+        let asked: Vec<_> = outputs()
+            .chain(needed)
+            .filter(|output| self.presence(known, *output) == Presence::Unknown)
+            .map(Key::Item)
+            .collect();
+        if !asked.is_empty() {
+            return Look::Needs(asked);
+        }
+        let needless = outputs().all(|output| self.is_available(known, output));
+        let failed = || self.remembered(known, digest, root.is_none()).is_some();
+        if !again && (needless || failed()) {
+            return Look::Inputs(Vec::new());
+        }
+        self.look_at_inputs(request, record, inputs)
+    }
+
+    fn look_at_inputs(&self, request: &Request, record: &DerivationRecord, all: bool) -> Look {
+        let known = &request.known;
+        let absent = record.inputs.iter().filter(|input| {
+            let live = self.names.outputs.get(&input.output);
+            let expected = live.is_some_and(|output| self.outputs[*output].is_expected());
+            !expected && !self.is_available(known, input.output)
+        });
+        let mut asked = Vec::new();
+        let mut needed = Vec::new();
+        for input in absent {
+            let is_root = request.roots.contains_key(&input.derivation);
+            if !all && !known.failures.contains_key(&input.derivation) {
+                asked.push(Key::Failure(input.derivation));
+            }
+            let untried = || self.lost_cause(known, input).is_none();
+            if is_root || (all && untried()) {
+                needed.push(input.derivation);
+            }
+        }
+        needed.dedup();
+        if asked.is_empty() {
+            Look::Inputs(needed)
+        } else {
+            Look::Needs(asked)
+        }
+    }
+
+    /// Whether an unfinished build of the derivation may be shared.
+    pub(crate) fn is_shared(&self, derivation: Ix<Derivation>) -> bool {
+        let mut tasks = self.derivations[derivation].tasks.iter();
+        tasks.any(|task| !self.tasks[*task].again)
+    }
+
+    pub(crate) fn presence(&self, known: &Known, output: Digest) -> Presence {
+        if self.recent.is_available(output) {
+            return Presence::Available;
+        }
+        if let Some(&ix) = self.names.outputs.get(&output) {
+            let node = &self.outputs[ix];
+            if node.presence != Presence::Unknown {
+                return node.presence;
+            }
+            // Nobody shares a build whose outputs are available: it would have ended.
+            if node.makers().any(|ix| self.is_shared(ix)) {
+                return Presence::Absent;
+            }
+        }
+        match known.available.get(&output) {
+            None => Presence::Unknown,
+            Some(true) => Presence::Available,
+            Some(false) => Presence::Absent,
+        }
+    }
+
+    pub(crate) fn is_available(&self, known: &Known, output: Digest) -> bool {
+        self.presence(known, output) == Presence::Available
+    }
+
+    /// The failure that ends a build at once, if there is one. A cancellation counts only for those
+    /// who need the output, not for who asks for it.
+    pub(crate) fn remembered<'a>(
+        &'a self,
+        known: &'a Known,
+        derivation: Digest,
+        cancellations: bool,
+    ) -> Option<&'a FailureRecord> {
+        let read = || known.failures.get(&derivation).and_then(Option::as_ref);
+        let failure = self.recent.failure_of(derivation).unwrap_or_else(read)?;
+        let counts = cancellations || failure.reason != LostReason::Canceled;
+        (counts && failure.expires_at > self.now).then_some(failure)
+    }
+
+    /// Why an input will not come, if it will not.
+    pub(crate) fn lost_cause(&self, known: &Known, input: &InputRef) -> Option<Lost> {
+        if self.is_available(known, input.output) {
+            return None;
+        }
+        if let Some(&ix) = self.names.outputs.get(&input.output) {
+            let node = &self.outputs[ix];
+            match node.status() {
+                Status::Available | Status::Expected => return None,
+                Status::Lost => return node.lost.as_deref().cloned(),
+                Status::Untried => {}
+            }
+        }
+        if let Some(lost) = self.recent.lost(input.output) {
+            return Some(lost.clone());
+        }
+        let failure = self.remembered(known, input.derivation, true)?;
+        Some(Lost {
+            derivation: failure.derivation.clone(),
+            reason: failure.reason,
+            build: failure.build,
+            root: failure.build,
+            root_derivation: failure.derivation.clone(),
+        })
+    }
+
+    /// The inputs that will not come.
+    pub(crate) fn lost_causes(&self, known: &Known, record: &DerivationRecord) -> Vec<LostCause> {
+        let causes = record.inputs.iter().filter_map(|input| {
+            let lost = self.lost_cause(known, input)?;
+            Some(lost.cause(input.output))
+        });
+        causes.collect()
+    }
+
+    /// Enters into memory what was read about the outputs that a derivation makes and needs.
+    pub(crate) fn take_in(&mut self, known: &Known, record: &DerivationRecord) {
+        self.edges += record.inputs.len();
+        let outputs = record.outputs.iter().map(|output| output.item.digest);
+        for digest in outputs {
+            self.take_in_presence(known, digest);
+        }
+        for input in &record.inputs {
+            self.take_in_presence(known, input.output);
+            let lost = self.lost_cause(known, input);
+            let ix = self.output(input.output);
+            if self.outputs[ix].status() == Status::Untried
+                && let Some(lost) = lost
+            {
+                self.change_output(ix, |node| node.lost = Some(Box::new(lost)));
+            }
+        }
+    }
+
+    fn take_in_presence(&mut self, known: &Known, digest: Digest) {
+        let presence = self.presence(known, digest);
+        let ix = self.output(digest);
+        if self.outputs[ix].presence == Presence::Unknown {
+            self.change_output(ix, |node| node.presence = presence);
+        }
+    }
+}

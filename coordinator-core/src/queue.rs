@@ -1,0 +1,228 @@
+//! Ready tasks, by what an agent must be to take them.
+//!
+//! Priority first, then age. The key does not know what time it is, so that a queue never has to be
+//! sorted again.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use grange_model::Tags;
+
+use crate::machine::Core;
+use crate::slab::{Ix, Slab};
+use crate::tables::{Agent, Avoided, Task, TaskState};
+use crate::work::Work;
+
+/// All builds that the same agents can take.
+#[derive(Debug)]
+pub(crate) struct Class {
+    pub(crate) system: String,
+    pub(crate) requires: Tags,
+    /// How many unfinished builds are of it.
+    pub(crate) builds: u32,
+    pub(crate) ready: BTreeSet<Place>,
+    /// Tasks that every agent had a setup failure of that could take them.
+    pub(crate) backed_off: BTreeSet<Ix<Task>>,
+}
+
+/// A place in a queue: priority, age, task.
+pub(crate) type Place = (Reverse<i32>, u64, Ix<Task>);
+
+impl Class {
+    /// Whether the agent can take its builds.
+    pub(crate) fn fits(&self, agent: &Agent) -> bool {
+        let offers = |(key, value): (&String, &String)| agent.offer(key) == Some(value);
+        agent.capacity.systems.contains(&self.system)
+            && self.requires.iter().all(offers)
+            && agent
+                .capacity
+                .exclusive
+                .iter()
+                .all(|key| self.requires.contains_key(key))
+    }
+}
+
+/// All classes that unfinished builds are of.
+#[derive(Debug)]
+pub(crate) struct Classes {
+    pub(crate) table: Slab<Class>,
+    names: BTreeMap<(String, Tags), Ix<Class>>,
+    /// Those with ready tasks.
+    pub(crate) ready: BTreeSet<Ix<Class>>,
+    /// Those that got a ready task since agents were last looked at.
+    pub(crate) fresh: BTreeSet<Ix<Class>>,
+}
+
+impl Classes {
+    pub(crate) fn new() -> Self {
+        Self {
+            table: Slab::new(),
+            names: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            fresh: BTreeSet::new(),
+        }
+    }
+
+    pub(crate) fn is_known(&self, system: &str, requires: &Tags) -> bool {
+        self.names
+            .contains_key(&(system.to_owned(), requires.clone()))
+    }
+
+    /// The class, with one build more.
+    pub(crate) fn join(&mut self, system: &str, requires: &Tags) -> Ix<Class> {
+        let name = (system.to_owned(), requires.clone());
+        if let Some(&ix) = self.names.get(&name) {
+            self.table[ix].builds += 1;
+            return ix;
+        }
+        let class = Class {
+            system: name.0.clone(),
+            requires: name.1.clone(),
+            builds: 1,
+            ready: BTreeSet::new(),
+            backed_off: BTreeSet::new(),
+        };
+        let ix = self.table.insert(class);
+        self.names.insert(name, ix);
+        ix
+    }
+
+    /// The class has one build less.
+    pub(crate) fn leave(&mut self, ix: Ix<Class>) {
+        let class = &mut self.table[ix];
+        class.builds -= 1;
+        if class.builds == 0 {
+            self.ready.remove(&ix);
+            self.fresh.remove(&ix);
+            if let Some(class) = self.table.remove(ix) {
+                self.names.remove(&(class.system, class.requires));
+            }
+        }
+    }
+}
+
+impl Core {
+    /// Moves a task to another state: its queues and the counters follow.
+    pub(crate) fn set_state(&mut self, ix: Ix<Task>, state: TaskState) {
+        if self.tasks[ix].state == state {
+            return;
+        }
+        self.unlist(ix);
+        let builds = self.tasks[ix].builds.len() as u64;
+        *self.counter(ix) -= builds;
+        self.tasks[ix].state = state;
+        *self.counter(ix) += builds;
+        self.list(ix);
+    }
+
+    /// Where the builds of a task in its state are counted.
+    pub(crate) fn counter(&mut self, ix: Ix<Task>) -> &mut u64 {
+        match self.tasks[ix].state {
+            TaskState::Blocked => &mut self.counts.blocked,
+            TaskState::Ready | TaskState::BackedOff(_) => &mut self.counts.ready,
+            TaskState::Running => &mut self.counts.running,
+        }
+    }
+
+    /// Puts a task into the lists of its classes in which its state belongs.
+    pub(crate) fn list(&mut self, ix: Ix<Task>) {
+        let priority = self.derived(self.tasks[ix].derivation);
+        let task = &mut self.tasks[ix];
+        match task.state {
+            TaskState::Ready => {
+                task.queued = Some(priority);
+                for class in &task.classes {
+                    let ready = &mut self.classes.table[*class].ready;
+                    ready.insert((Reverse(priority), task.order, ix));
+                    self.classes.ready.insert(*class);
+                    self.classes.fresh.insert(*class);
+                }
+            }
+            TaskState::BackedOff(_) => {
+                for class in &task.classes {
+                    self.classes.table[*class].backed_off.insert(ix);
+                }
+            }
+            TaskState::Blocked | TaskState::Running => {}
+        }
+    }
+
+    /// Takes it out of them.
+    pub(crate) fn unlist(&mut self, ix: Ix<Task>) {
+        let task = &mut self.tasks[ix];
+        if let Some(priority) = task.queued.take() {
+            for class in &task.classes {
+                let ready = &mut self.classes.table[*class].ready;
+                ready.remove(&(Reverse(priority), task.order, ix));
+                if ready.is_empty() {
+                    self.classes.ready.remove(class);
+                    self.classes.fresh.remove(class);
+                }
+            }
+        } else if matches!(task.state, TaskState::BackedOff(_)) {
+            for class in &task.classes {
+                self.classes.table[*class].backed_off.remove(&ix);
+            }
+        }
+    }
+
+    /// Moves it to where its priority belongs.
+    pub(crate) fn requeue(&mut self, ix: Ix<Task>) {
+        let queued = self.tasks[ix].queued;
+        if queued.is_some() && queued != Some(self.derived(self.tasks[ix].derivation)) {
+            self.unlist(ix);
+            self.list(ix);
+        }
+    }
+
+    /// An agent has come, or offers something else: tasks that are backed off, but not for it, are
+    /// not any more.
+    pub(crate) fn wake_backed_off(&mut self, agent: Ix<Agent>) {
+        let agent_generation = self.agents.generation(agent);
+        let row = &self.agents[agent];
+        for (class, content) in self.classes.table.iter() {
+            if !content.backed_off.is_empty() && content.fits(row) {
+                self.work.push_back(Work::Wake {
+                    class,
+                    generation: self.classes.table.generation(class),
+                    agent,
+                    agent_generation,
+                    after: None,
+                });
+            }
+        }
+    }
+
+    /// Wakes some of a class; returns behind which to go on, if there may be more.
+    pub(crate) fn wake_some(
+        &mut self,
+        class: Ix<Class>,
+        agent: Ix<Agent>,
+        mut after: Option<Ix<Task>>,
+        slice: usize,
+    ) -> Option<Ix<Task>> {
+        loop {
+            let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+            let backed_off = &self.classes.table[class].backed_off;
+            let task = *backed_off.range((from, Bound::Unbounded)).next()?;
+            after = Some(task);
+            self.edges += 1;
+            if !self.is_avoided(task, agent) {
+                self.set_state(task, TaskState::Ready);
+            }
+            if self.edges >= slice {
+                return after;
+            }
+        }
+    }
+
+    /// Whether the agent had a setup failure of the task a moment ago.
+    pub(crate) fn is_avoided(&self, task: Ix<Task>, agent: Ix<Agent>) -> bool {
+        let generation = self.agents.generation(agent);
+        let counts = |entry: &Avoided| {
+            entry.agent == agent && entry.generation == generation && entry.until > self.now
+        };
+        self.tasks[task].avoided.iter().any(counts)
+    }
+}

@@ -1,0 +1,120 @@
+//! What ended a moment ago.
+//!
+//! A submission reads the history, then is applied. What ends between the two is neither in what it
+//! read nor in memory any more: it would be built twice. So everything that ends is remembered
+//! until no submission is under way that may have read before it was written.
+
+use std::collections::VecDeque;
+
+use grange_model::{BuildId, BuildState, Digest, FailureRecord, Seq};
+
+use crate::tables::{Index, Lost};
+
+/// What ended, and in which commit.
+#[derive(Debug, Default)]
+pub(crate) struct Recent {
+    available: Index<Digest, Seq>,
+    failures: Index<Digest, (Seq, Option<FailureRecord>)>,
+    builds: Index<BuildId, (Seq, Digest, BuildState)>,
+    lost: Index<Digest, (Seq, Lost)>,
+    order: VecDeque<(Seq, Ended)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Ended {
+    Output(Digest),
+    Derivation(Digest),
+    Build(BuildId),
+    Lost(Digest),
+}
+
+impl Recent {
+    pub(crate) fn output_available(&mut self, seq: Seq, output: Digest) {
+        self.available.insert(output, seq);
+        self.order.push_back((seq, Ended::Output(output)));
+    }
+
+    pub(crate) fn failure(&mut self, seq: Seq, derivation: Digest, failure: Option<FailureRecord>) {
+        self.failures.insert(derivation, (seq, failure));
+        self.order.push_back((seq, Ended::Derivation(derivation)));
+    }
+
+    pub(crate) fn build_ended(
+        &mut self,
+        seq: Seq,
+        build: BuildId,
+        derivation: Digest,
+        state: BuildState,
+    ) {
+        self.builds.insert(build, (seq, derivation, state));
+        self.order.push_back((seq, Ended::Build(build)));
+    }
+
+    pub(crate) fn output_lost(&mut self, seq: Seq, output: Digest, lost: Lost) {
+        self.lost.insert(output, (seq, lost));
+        self.order.push_back((seq, Ended::Lost(output)));
+    }
+
+    /// Somebody tries to bring the output after all.
+    pub(crate) fn not_lost(&mut self, output: Digest) {
+        self.lost.remove(&output);
+    }
+
+    /// Why the output will not come, if it was lost a moment ago.
+    pub(crate) fn lost(&self, output: Digest) -> Option<&Lost> {
+        self.lost.get(&output).map(|(_, lost)| lost)
+    }
+
+    pub(crate) fn is_available(&self, output: Digest) -> bool {
+        self.available.contains_key(&output)
+    }
+
+    /// The newest word on a derivation's failure, if there was a recent one.
+    pub(crate) fn failure_of(&self, derivation: Digest) -> Option<Option<&FailureRecord>> {
+        self.failures
+            .get(&derivation)
+            .map(|(_, failure)| failure.as_ref())
+    }
+
+    pub(crate) fn build(&self, build: BuildId) -> Option<(Digest, BuildState)> {
+        self.builds
+            .get(&build)
+            .map(|(_, derivation, state)| (*derivation, *state))
+    }
+
+    /// Forgets what was written up to `seq`: whoever still reads has seen it.
+    pub(crate) fn forget(&mut self, seq: Seq) {
+        while let Some((at, ended)) = self.order.front().copied() {
+            if at > seq {
+                return;
+            }
+            self.order.pop_front();
+            match ended {
+                Ended::Output(output) => {
+                    if self.available.get(&output) == Some(&at) {
+                        self.available.remove(&output);
+                    }
+                }
+                Ended::Derivation(derivation) => {
+                    if self
+                        .failures
+                        .get(&derivation)
+                        .is_some_and(|(seq, _)| *seq == at)
+                    {
+                        self.failures.remove(&derivation);
+                    }
+                }
+                Ended::Build(build) => {
+                    if self.builds.get(&build).is_some_and(|(seq, ..)| *seq == at) {
+                        self.builds.remove(&build);
+                    }
+                }
+                Ended::Lost(output) => {
+                    if self.lost.get(&output).is_some_and(|(seq, _)| *seq == at) {
+                        self.lost.remove(&output);
+                    }
+                }
+            }
+        }
+    }
+}

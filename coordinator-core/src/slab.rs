@@ -1,0 +1,184 @@
+//! Tables with dense indices.
+
+use std::marker::PhantomData;
+
+/// How many rows lie in one piece.
+const PIECE: usize = 1_024;
+
+/// A table of `T` whose indices are used again.
+///
+/// Indices are typed by `T`, so that a row of one table is not looked up in another. Rows lie in
+/// pieces that are never moved: a table that grows as one piece copies all of itself in one call.
+#[derive(Debug)]
+pub(crate) struct Slab<T> {
+    pieces: Vec<Vec<Row<T>>>,
+    free: Vec<u32>,
+}
+
+#[derive(Debug)]
+struct Row<T> {
+    generation: u32,
+    value: Option<T>,
+}
+
+/// A row of a [`Slab`].
+pub(crate) struct Ix<T>(pub(crate) u32, PhantomData<fn() -> T>);
+
+impl<T> Ix<T> {
+    pub(crate) fn new(row: u32) -> Self {
+        Self(row, PhantomData)
+    }
+}
+
+impl<T> Clone for Ix<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Ix<T> {}
+
+impl<T> PartialEq for Ix<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl<T> Eq for Ix<T> {}
+
+impl<T> PartialOrd for Ix<T> {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<T> Ord for Ix<T> {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.cmp(&other.0)
+    }
+}
+
+impl<T> std::fmt::Debug for Ix<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "#{}", self.0)
+    }
+}
+
+impl<T> Slab<T> {
+    pub(crate) fn new() -> Self {
+        Self {
+            pieces: Vec::new(),
+            free: Vec::new(),
+        }
+    }
+
+    /// The row that the next [`insert`](Self::insert) fills, and its generation.
+    pub(crate) fn vacant(&self) -> (u32, u32) {
+        match self.free.last() {
+            Some(&row) => (row, self.row(row).map_or(0, |row| row.generation)),
+            None => {
+                let rows = u32::try_from(self.rows());
+                (rows.expect("fewer than 2^32 rows"), 0)
+            }
+        }
+    }
+
+    pub(crate) fn insert(&mut self, value: T) -> Ix<T> {
+        let (row, _) = self.vacant();
+        self.free.pop();
+        self.insert_at(row, value)
+    }
+
+    /// Fills a given row, while a table is loaded; [`seal`](Self::seal) ends that.
+    pub(crate) fn insert_at(&mut self, row: u32, value: T) -> Ix<T> {
+        while self.rows() <= row as usize {
+            self.add_row();
+        }
+        self.row_mut(row).value = Some(value);
+        Ix::new(row)
+    }
+
+    /// Finds the rows that loading left free.
+    pub(crate) fn seal(&mut self) {
+        let rows = (0..).zip(self.pieces.iter().flatten());
+        let free = rows.filter(|(_, content)| content.value.is_none());
+        self.free = free.map(|(row, _)| row).collect();
+        self.free.reverse();
+    }
+
+    pub(crate) fn remove(&mut self, ix: Ix<T>) -> Option<T> {
+        let row = self.row_mut(ix.0);
+        let value = row.value.take()?;
+        row.generation = row.generation.wrapping_add(1);
+        self.free.push(ix.0);
+        Some(value)
+    }
+
+    pub(crate) fn generation(&self, ix: Ix<T>) -> u32 {
+        self.row(ix.0).map_or(0, |row| row.generation)
+    }
+
+    /// Whether the row still holds what it held in that generation.
+    pub(crate) fn is_current(&self, ix: Ix<T>, generation: u32) -> bool {
+        self.row(ix.0)
+            .is_some_and(|row| row.generation == generation && row.value.is_some())
+    }
+
+    pub(crate) fn get(&self, ix: Ix<T>) -> Option<&T> {
+        self.row(ix.0)?.value.as_ref()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.rows() - self.free.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Ix<T>, &T)> + Clone {
+        let rows = (0..).zip(self.pieces.iter().flatten());
+        rows.filter_map(|(row, content)| Some((Ix::new(row), content.value.as_ref()?)))
+    }
+
+    fn rows(&self) -> usize {
+        let last = self.pieces.last().map_or(PIECE, Vec::len);
+        self.pieces.len() * PIECE + last - PIECE
+    }
+
+    fn add_row(&mut self) {
+        if self.pieces.last().is_none_or(|piece| piece.len() == PIECE) {
+            self.pieces.push(Vec::with_capacity(PIECE));
+        }
+        if let Some(piece) = self.pieces.last_mut() {
+            piece.push(Row {
+                generation: 0,
+                value: None,
+            });
+        }
+    }
+
+    fn row(&self, row: u32) -> Option<&Row<T>> {
+        let row = row as usize;
+        self.pieces.get(row / PIECE)?.get(row % PIECE)
+    }
+
+    fn row_mut(&mut self, row: u32) -> &mut Row<T> {
+        let row = row as usize;
+        &mut self.pieces[row / PIECE][row % PIECE]
+    }
+}
+
+/// An index names a filled row: rows are emptied only by who holds the last index.
+impl<T> std::ops::Index<Ix<T>> for Slab<T> {
+    type Output = T;
+
+    fn index(&self, ix: Ix<T>) -> &T {
+        self.get(ix).expect("the row is filled")
+    }
+}
+
+impl<T> std::ops::IndexMut<Ix<T>> for Slab<T> {
+    fn index_mut(&mut self, ix: Ix<T>) -> &mut T {
+        self.row_mut(ix.0)
+            .value
+            .as_mut()
+            .expect("the row is filled")
+    }
+}

@@ -1,0 +1,243 @@
+//! What the core keeps in memory: everything unfinished, and what that touches.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use grange_model::{
+    AgentRecord, AttemptId, AttemptRecord, AttemptSummary, BuildId, BuildRecord, Digest, Item,
+    LostCause, LostReason, OutputRef, SessionId, Timestamp,
+};
+use smallvec::SmallVec;
+
+use crate::io::{AttemptPhase, Capacity, Ticket};
+use crate::priority::Levels;
+use crate::queue::Class;
+use crate::slab::Ix;
+
+/// A derivation with unfinished builds.
+#[derive(Debug)]
+pub(crate) struct Derivation {
+    pub(crate) item: Item,
+    pub(crate) store: String,
+    pub(crate) system: String,
+    pub(crate) features: Vec<String>,
+    pub(crate) output_names: Vec<OutputRef>,
+    pub(crate) outputs: SmallVec<[Ix<Output>; 2]>,
+    /// Distinct, sorted.
+    pub(crate) inputs: Box<[Ix<Output>]>,
+    /// The derivations of inputs that others know as outputs of other derivations.
+    pub(crate) named: Vec<(Ix<Output>, Digest)>,
+    /// How many of the inputs are expected, as far as it has heard.
+    pub(crate) expected: u32,
+    /// How many of the inputs are lost, as far as it has heard.
+    pub(crate) lost: u32,
+    pub(crate) tasks: SmallVec<[Ix<Task>; 1]>,
+    /// The priorities of its builds, but for implicit ones.
+    pub(crate) own: Levels,
+    /// The derived priority that its inputs know of.
+    pub(crate) announced: i32,
+    /// Its inputs are about to hear of another.
+    pub(crate) announcing: bool,
+    /// Implicit builds were made for its untried inputs.
+    pub(crate) complete: bool,
+    /// A request is under way that finds out what became of its inputs.
+    pub(crate) rechecking: bool,
+    /// One of its tasks has failed, and others go on.
+    pub(crate) failed: Option<Box<Lost>>,
+}
+
+/// What is known of an output beyond the unfinished builds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// Nobody has looked it up since the core was started.
+    Unknown,
+    Available,
+    Absent,
+}
+
+/// What the derivations that need an output go by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// As far as is known, nobody has tried; or nobody has looked it up.
+    Untried,
+    /// An unfinished build may bring it.
+    Expected,
+    /// It will not come.
+    Lost,
+    /// It can be fetched.
+    Available,
+}
+
+/// An output that an unfinished build makes or needs.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub(crate) digest: Digest,
+    pub(crate) presence: Presence,
+    /// The derivation that it was named with first.
+    pub(crate) maker: Option<Digest>,
+    /// It was named with several.
+    pub(crate) ambiguous: bool,
+    /// Derivations with unfinished builds that may bring it.
+    pub(crate) producers: SmallVec<[Ix<Derivation>; 1]>,
+    /// Those that make it, but wait for it themselves.
+    pub(crate) waiting: Vec<Ix<Derivation>>,
+    /// Derivations with unfinished builds that need it; stale ones are told by the generation.
+    pub(crate) users: Vec<(Ix<Derivation>, u32)>,
+    pub(crate) live_users: u32,
+    /// Changes that have not reached every user yet.
+    pub(crate) pending: u32,
+    /// The announced priorities of the derivations that need it.
+    pub(crate) priorities: Levels,
+    pub(crate) lost: Option<Box<Lost>>,
+}
+
+/// Why an output will not come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Lost {
+    pub(crate) derivation: Item,
+    pub(crate) reason: LostReason,
+    pub(crate) build: BuildId,
+    pub(crate) root: BuildId,
+    pub(crate) root_derivation: Item,
+}
+
+impl Lost {
+    pub(crate) fn cause(&self, output: Digest) -> LostCause {
+        LostCause {
+            output,
+            derivation: self.derivation.clone(),
+            reason: self.reason,
+            build: self.build,
+            root: self.root,
+            root_derivation: self.root_derivation.clone(),
+        }
+    }
+}
+
+/// What ends together: all builds of a derivation that share attempts, or one that asked for an
+/// attempt of its own.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub(crate) derivation: Ix<Derivation>,
+    pub(crate) again: bool,
+    pub(crate) builds: SmallVec<[Ix<Build>; 1]>,
+    pub(crate) state: TaskState,
+    /// Its place among tasks of the same priority.
+    pub(crate) order: u64,
+    /// The classes of its builds.
+    pub(crate) classes: SmallVec<[Ix<Class>; 1]>,
+    /// The priority under which it is queued, while it is ready.
+    pub(crate) queued: Option<i32>,
+    pub(crate) attempts: SmallVec<[Ix<Attempt>; 1]>,
+    pub(crate) past: Vec<AttemptSummary>,
+    /// Agents that had a setup failure, how often, and until when they get no attempt of it.
+    pub(crate) avoided: SmallVec<[Avoided; 1]>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Avoided {
+    pub(crate) agent: Ix<Agent>,
+    /// Tells the agent from one that got its row later.
+    pub(crate) generation: u32,
+    pub(crate) failures: u32,
+    pub(crate) until: Timestamp,
+}
+
+/// Where a task stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TaskState {
+    /// An input is expected.
+    Blocked,
+    /// It is in the queues of its classes.
+    Ready,
+    /// It is ready, but every agent that could take it had a setup failure.
+    BackedOff(Timestamp),
+    /// At least one attempt is under way.
+    Running,
+}
+
+/// An unfinished build.
+#[derive(Debug)]
+pub(crate) struct Build {
+    pub(crate) record: BuildRecord,
+    pub(crate) task: Ix<Task>,
+    pub(crate) class: Ix<Class>,
+}
+
+/// An attempt that an agent holds, or held before its lease ran out.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    pub(crate) record: AttemptRecord,
+    pub(crate) task: Ix<Task>,
+    pub(crate) agent: Ix<Agent>,
+    pub(crate) phase: AttemptPhase,
+    pub(crate) expired: bool,
+}
+
+/// An agent that may connect.
+#[derive(Debug)]
+pub(crate) struct Agent {
+    pub(crate) record: AgentRecord,
+    pub(crate) capacity: Capacity,
+    pub(crate) session: Option<SessionId>,
+    pub(crate) revision: u64,
+    pub(crate) load: u32,
+    pub(crate) seen_at: Option<Timestamp>,
+    pub(crate) lease_until: Option<Timestamp>,
+    pub(crate) attempts: BTreeSet<Ix<Attempt>>,
+    pub(crate) waiting: Option<Waiting>,
+}
+
+/// An exchange that waits for something to do.
+#[derive(Clone, Debug)]
+pub(crate) struct Waiting {
+    pub(crate) ticket: Ticket,
+    pub(crate) until: Timestamp,
+    pub(crate) assign: Vec<Ix<Attempt>>,
+    pub(crate) drop: Vec<AttemptId>,
+}
+
+impl Agent {
+    pub(crate) fn new(record: AgentRecord) -> Self {
+        Self {
+            record,
+            capacity: Capacity::default(),
+            session: None,
+            revision: 0,
+            load: 0,
+            seen_at: None,
+            lease_until: None,
+            attempts: BTreeSet::new(),
+            waiting: None,
+        }
+    }
+
+    /// Whether it was heard of within its lease.
+    pub(crate) fn is_present(&self) -> bool {
+        self.lease_until.is_some() && self.session.is_some()
+    }
+
+    /// Everything that it offers: what it says itself and what the operator says, who has the last
+    /// word.
+    pub(crate) fn offer(&self, key: &str) -> Option<&String> {
+        self.record
+            .tags
+            .get(key)
+            .or_else(|| self.capacity.tags.get(key))
+    }
+}
+
+/// A table that is asked for one key at a time and never walked, so that its order cannot matter.
+#[expect(
+    clippy::disallowed_types,
+    reason = "the hasher is fixed, and nothing walks the table"
+)]
+pub(crate) type Index<K, V> = std::collections::HashMap<K, V, foldhash::fast::FixedState>;
+
+/// Indices by name.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    pub(crate) derivations: Index<Digest, Ix<Derivation>>,
+    pub(crate) outputs: Index<Digest, Ix<Output>>,
+    pub(crate) builds: BTreeMap<BuildId, Ix<Build>>,
+    pub(crate) agents: BTreeMap<grange_model::AgentId, Ix<Agent>>,
+}

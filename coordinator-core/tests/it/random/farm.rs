@@ -1,0 +1,540 @@
+//! A farm to which things happen.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use grange_coordinator_core::{
+    AttemptPhase, Config, Input, LookupId, Reply, Report, Ticket, TimerReason,
+};
+use grange_model::{
+    BuildId, BuildSpec, Digest, Fact, FactNumber, FailureKind, HookRecord, Key, Record,
+    SetupProblem, Tags,
+};
+
+use crate::world::World;
+use crate::world::names::{Drv, build_id, drv, item_record, spec, tags};
+
+use super::agent::Agent;
+use super::chance::Chance;
+
+/// A question, and what the history had under its keys when it was asked.
+#[derive(Debug)]
+struct Question {
+    lookup: LookupId,
+    keys: Vec<Key>,
+    then: Vec<Option<Record>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Farm {
+    pub(crate) world: World,
+    pub(crate) chance: Chance,
+    graph: Vec<Drv>,
+    failing: Vec<Digest>,
+    agents: Vec<Agent>,
+    submissions: BTreeMap<Ticket, Vec<BuildSpec>>,
+    pub(crate) acknowledged: BTreeMap<BuildId, Digest>,
+    questions: VecDeque<Question>,
+    hook: Option<Ticket>,
+    next_build: u128,
+    healed: bool,
+}
+
+impl Farm {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut chance = Chance::new(seed);
+        let config = Config {
+            slice: [1, 2, 5, 20, 4_000][usize::try_from(chance.below(5)).unwrap()],
+            lookahead: [1, 3, 64][usize::try_from(chance.below(3)).unwrap()],
+            remember_cancels: Duration::from_secs(chance.below(200)),
+            ..Config::default()
+        };
+        let mut world = World::with(config);
+        let graph = graph(&mut chance);
+        world.store(&graph);
+        let digests = graph.iter().map(|drv| drv.0.item.digest);
+        let failing = digests.filter(|_| chance.one_in(8)).collect();
+        let agents = (1..=1 + u128::from(chance.below(4))).map(|number| {
+            world.add_agent(number);
+            Agent::new(number, &mut chance)
+        });
+        Self {
+            agents: agents.collect(),
+            world,
+            graph,
+            failing,
+            submissions: BTreeMap::new(),
+            acknowledged: BTreeMap::new(),
+            questions: VecDeque::new(),
+            hook: None,
+            next_build: 1,
+            healed: false,
+            chance,
+        }
+    }
+
+    /// Whether builds of the derivation may fail.
+    pub(crate) fn fails(&self, derivation: Digest) -> bool {
+        self.failing.contains(&derivation)
+    }
+
+    pub(crate) fn step(&mut self) {
+        match self.chance.below(40) {
+            0..4 => self.submit(),
+            4 => self.cancel(),
+            5..14 => self.agent_speaks(),
+            14..19 => self.agent_works(),
+            19..22 => self.write(),
+            22..26 => self.answer(),
+            26..30 => self.work(),
+            30 => self.time(1_000),
+            31 => self.time(90_000),
+            32 => self.agent_stumbles(),
+            33 if self.chance.one_in(3) => self.crash(),
+            34..37 => self.follow(),
+            37 => self.upload(),
+            38 => self.repeat_exchange(),
+            _ => self.time(10),
+        }
+        self.poll();
+    }
+
+    /// From now on nothing goes wrong, until every build has ended.
+    pub(crate) fn heal(&mut self) {
+        self.healed = true;
+        self.agents.iter_mut().for_each(Agent::heal);
+        for round in 0..400 {
+            if round % 40 == 0 {
+                self.submit_all();
+            }
+            for _ in 0..4 {
+                self.poll();
+                self.write();
+                self.poll();
+                while !self.questions.is_empty() {
+                    self.answer();
+                }
+                self.work_off();
+            }
+            for at in 0..self.agents.len() {
+                self.exchange(at, 0);
+                self.poll();
+                self.write();
+                self.poll();
+                self.hear(at);
+                self.report_all(at);
+                self.poll();
+                self.hear(at);
+            }
+            self.follow();
+            let long = self.chance.one_in(10);
+            self.time(if long { 61_000 } else { 500 });
+            let quiet = self.world.commit.is_none() && self.submissions.is_empty();
+            if quiet && self.hook.is_none() && self.is_done() {
+                return;
+            }
+        }
+        let left: Vec<_> = self.world.core.builds(None).collect();
+        let left = left.iter().map(|status| {
+            let why = self.world.core.why(status.record.spec.id);
+            format!("{:?}: {why:?} {status:?}", status.record.derivation.name)
+        });
+        let left: Vec<_> = left.collect();
+        panic!(
+            "builds do not end: {left:#?}, {} to answer",
+            self.submissions.len()
+        );
+    }
+
+    /// Somebody asks for everything: also for inputs of builds that shall have no implicit ones, of
+    /// which otherwise a hook would take care.
+    fn submit_all(&mut self) {
+        let all = self.graph.iter().map(|drv| drv.0.item.name.clone());
+        let all: Vec<_> = all.collect();
+        for name in all {
+            let spec = spec(self.next_build, &name);
+            self.next_build += 1;
+            self.send(vec![spec]);
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        let works = matches!(self.world.core.poll_timeout(), Some((_, TimerReason::Work)));
+        let followed = self.cursor().0 == self.world.history.last_fact().0;
+        self.world.core.builds(None).next().is_none() && !works && followed
+    }
+
+    fn poll(&mut self) {
+        self.world.poll();
+        while let Some((lookup, keys)) = self.world.lookups.pop_front() {
+            let then = keys.iter().map(|key| self.world.history.get(key)).collect();
+            self.questions.push_back(Question { lookup, keys, then });
+        }
+        self.read_replies();
+    }
+
+    fn read_replies(&mut self) {
+        let tickets: Vec<_> = self.submissions.keys().copied().collect();
+        for ticket in tickets {
+            let Some(reply) = self.world.replies.remove(&ticket) else {
+                continue;
+            };
+            let specs = self.submissions.remove(&ticket).unwrap();
+            let Reply::Submitted(results) = reply else {
+                panic!("{reply:?}");
+            };
+            assert_eq!(results.len(), specs.len());
+            for (spec, result) in specs.into_iter().zip(results) {
+                if result.is_ok() {
+                    let history = &self.world.history;
+                    let kept =
+                        history.finished(spec.id).is_some() || history.build(spec.id).is_some();
+                    assert!(kept, "{} was accepted and is not there", spec.id);
+                    self.acknowledged.insert(spec.id, spec.derivation);
+                }
+            }
+        }
+        if let Some(hook) = self.hook
+            && self.world.replies.remove(&hook).is_some()
+        {
+            self.hook = None;
+        }
+    }
+
+    fn send(&mut self, builds: Vec<BuildSpec>) {
+        let ticket = self.world.ticket();
+        self.submissions.insert(ticket, builds.clone());
+        self.world.input(Input::Submit { ticket, builds });
+    }
+
+    fn submit(&mut self) {
+        let count = 1 + self.chance.below(4);
+        let builds = (0..count).map(|_| self.some_build()).collect();
+        self.send(builds);
+    }
+
+    fn some_build(&mut self) -> BuildSpec {
+        let name = self.chance.pick(&self.graph).unwrap().0.item.name.clone();
+        let number = if self.chance.one_in(8) {
+            1 + u128::from(self.chance.below(u64::try_from(self.next_build).unwrap()))
+        } else {
+            self.next_build += 1;
+            self.next_build
+        };
+        let requires = match self.chance.below(10) {
+            0 => tags(&[("year", "2019")]),
+            1 => tags(&[("big", "yes")]),
+            _ => Tags::new(),
+        };
+        BuildSpec {
+            priority: i32::try_from(self.chance.below(7)).unwrap() - 3,
+            requires,
+            again: self.chance.one_in(7),
+            inputs: !self.chance.one_in(7),
+            ..spec(number, &name)
+        }
+    }
+
+    fn cancel(&mut self) {
+        let ticket = self.world.ticket();
+        let unfinished: Vec<_> = self.world.core.builds(None).collect();
+        let id = match self.chance.pick(&unfinished) {
+            Some(status) => status.record.spec.id,
+            None => build_id(1),
+        };
+        let builds = vec![id];
+        self.world.input(Input::Cancel { ticket, builds });
+    }
+
+    /// Somebody uploads a source that is what a derivation makes, too.
+    fn upload(&mut self) {
+        let fixed = self.graph.iter().flat_map(|drv| &drv.0.outputs);
+        let fixed: Vec<_> = fixed
+            .filter(|output| !output.item.name.contains(':'))
+            .collect();
+        let Some(output) = self.chance.pick(&fixed) else {
+            return;
+        };
+        let key = Key::Item(output.item.digest);
+        // A client uploads only what is lacking, as far as the shell knows.
+        if self.world.history.records.contains_key(&key) || self.world.commit.is_some() {
+            return;
+        }
+        let record = item_record(&output.item, &output.item, 0);
+        let ticket = self.world.ticket();
+        let records = vec![Record::Item(record)];
+        self.world.input(Input::Store { ticket, records });
+    }
+
+    fn write(&mut self) {
+        self.world.write_commit();
+    }
+
+    /// The answer may be what was there when the question came, or what is there now.
+    fn answer(&mut self) {
+        if self.questions.is_empty() {
+            return;
+        }
+        let at = self.chance.below(self.questions.len() as u64);
+        let at = usize::try_from(at).unwrap();
+        let Some(question) = self.questions.remove(at) else {
+            return;
+        };
+        let Question { lookup, keys, then } = question;
+        let now = || keys.iter().map(|key| self.world.history.get(key)).collect();
+        let records = if self.chance.one_in(2) { then } else { now() };
+        self.world.input(Input::Found { lookup, records });
+    }
+
+    fn work(&mut self) {
+        self.world.core.handle_timeout(self.world.now);
+        self.world.check();
+    }
+
+    fn work_off(&mut self) {
+        while matches!(self.world.core.poll_timeout(), Some((_, TimerReason::Work))) {
+            self.work();
+        }
+    }
+
+    fn time(&mut self, milliseconds: u64) {
+        self.world.now.0 += milliseconds;
+        self.work();
+    }
+
+    /// The core is gone. What it had asked to write may have been written or not.
+    fn crash(&mut self) {
+        if let Some((seq, batch)) = self.world.commit.take()
+            && self.chance.one_in(2)
+        {
+            self.world.history.commit(seq, &batch);
+        }
+        self.questions.clear();
+        self.submissions.clear();
+        self.hook = None;
+        for agent in &mut self.agents {
+            agent.waits = None;
+            agent.held.values_mut().for_each(|held| held.report = None);
+        }
+        self.world.restart();
+    }
+
+    fn agent(&mut self) -> usize {
+        usize::try_from(self.chance.below(self.agents.len() as u64)).unwrap()
+    }
+
+    fn agent_speaks(&mut self) {
+        let at = self.agent();
+        if self.agents[at].asleep {
+            return;
+        }
+        self.hear(at);
+        let wait = self.chance.below(3) * 10_000;
+        if self.agents[at].waits.is_none() || self.chance.one_in(5) {
+            self.exchange(at, wait);
+        }
+    }
+
+    fn exchange(&mut self, at: usize, wait_ms: u64) {
+        let ticket = self.world.ticket();
+        let agent = &mut self.agents[at];
+        agent.waits = Some(ticket);
+        let exchange = agent.exchange(wait_ms);
+        self.world.input(Input::Exchange { ticket, exchange });
+    }
+
+    /// A message comes twice, or late.
+    fn repeat_exchange(&mut self) {
+        let at = self.agent();
+        if let Some(exchange) = self.agents[at].last.clone() {
+            let ticket = self.world.ticket();
+            self.world.input(Input::Exchange { ticket, exchange });
+        }
+    }
+
+    /// The agent reads what has come for it, unless that is lost on the way.
+    fn hear(&mut self, at: usize) {
+        let agent = &mut self.agents[at];
+        if let Some(ticket) = agent.waits
+            && let Some(reply) = self.world.replies.remove(&ticket)
+        {
+            agent.waits = None;
+            let lost = !self.healed && self.chance.one_in(6);
+            match reply {
+                Reply::Exchange(reply) if !lost => agent.obey(reply),
+                _ => {}
+            }
+        }
+        let world = &mut self.world;
+        agent.held.retain(|_, held| {
+            let reply = held.report.and_then(|ticket| world.replies.remove(&ticket));
+            if reply.is_some() {
+                held.report = None;
+            }
+            let lost = !self.healed && self.chance.one_in(6);
+            reply.is_none() || lost
+        });
+    }
+
+    fn agent_works(&mut self) {
+        let at = self.agent();
+        if self.agents[at].asleep {
+            return;
+        }
+        self.hear(at);
+        let ids: Vec<_> = self.agents[at].held.keys().copied().collect();
+        let Some(&id) = self.chance.pick(&ids) else {
+            return;
+        };
+        let held = self.agents[at].held.get_mut(&id).unwrap();
+        held.phase = match held.phase {
+            AttemptPhase::Preparing => AttemptPhase::Building,
+            AttemptPhase::Building => AttemptPhase::Uploading,
+            AttemptPhase::Uploading => return self.report(at, id),
+        };
+        if self.chance.one_in(3) {
+            self.report(at, id);
+        }
+    }
+
+    fn report_all(&mut self, at: usize) {
+        let ids: Vec<_> = self.agents[at].held.keys().copied().collect();
+        for id in ids {
+            self.report(at, id);
+        }
+    }
+
+    fn report(&mut self, at: usize, attempt: grange_model::AttemptId) {
+        let ticket = self.world.ticket();
+        let report = self.outcome(at, attempt);
+        let agent = &mut self.agents[at];
+        agent.held.get_mut(&attempt).unwrap().report = Some(ticket);
+        let agent = agent.id;
+        self.world.input(Input::Report {
+            ticket,
+            agent,
+            attempt,
+            report,
+        });
+    }
+
+    /// What comes of an attempt.
+    fn outcome(&mut self, at: usize, attempt: grange_model::AttemptId) -> Report {
+        let assignment = &self.agents[at].held[&attempt].assignment;
+        let digest = assignment.derivation.digest;
+        let record = self.world.history.derivation(digest).unwrap();
+        let inputs = record.inputs.iter().map(|input| input.output);
+        let missing: Vec<_> = inputs
+            .filter(|output| !self.world.history.has_item(*output))
+            .collect();
+        let setup = |problem| Report::SetupFailed {
+            problem,
+            message: "it could not begin".to_owned(),
+        };
+        if !missing.is_empty() {
+            return setup(SetupProblem::MissingInputs(missing));
+        }
+        if !self.healed && self.chance.one_in(8) {
+            return setup(SetupProblem::DiskFull);
+        }
+        if self.fails(digest) && !self.chance.one_in(4) {
+            return Report::Failed {
+                kind: FailureKind::Exit(1),
+                message: "it does not compile".to_owned(),
+                log: None,
+            };
+        }
+        let variant = u8::try_from(self.chance.below(200)).unwrap();
+        let outputs = record.outputs.iter();
+        let outputs = outputs.map(|output| item_record(&output.item, &record.item, variant));
+        Report::Succeeded {
+            outputs: outputs.collect(),
+            log: None,
+        }
+    }
+
+    fn agent_stumbles(&mut self) {
+        let at = self.agent();
+        match self.chance.below(3) {
+            0 => self.agents[at].restart(true),
+            1 => self.agents[at].restart(false),
+            _ => self.agents[at].asleep = !self.agents[at].asleep,
+        }
+    }
+
+    fn cursor(&self) -> FactNumber {
+        match self.world.history.get(&Key::Hook("reopen".to_owned())) {
+            Some(Record::Hook(record)) => record.cursor,
+            _ => FactNumber(0),
+        }
+    }
+
+    /// A hook reads on, and reopens what waits for an output that has come.
+    fn follow(&mut self) {
+        if self.hook.is_some() {
+            return;
+        }
+        let history = &self.world.history;
+        let behind = usize::try_from(self.cursor().0).unwrap();
+        let facts = &history.facts[behind..];
+        let came = |fact: &Fact| matches!(fact, Fact::Available { .. });
+        let Some(last) = facts.last() else {
+            return;
+        };
+        let next = facts.iter().find(|fact| came(&fact.fact)).unwrap_or(last);
+        let reopen = match next.fact {
+            Fact::Available { output } => {
+                let waits = history.all_finished().filter(|finished| {
+                    let mut causes = finished.causes.iter();
+                    causes.any(|cause| cause.output == output)
+                });
+                waits.collect()
+            }
+            _ => Vec::new(),
+        };
+        let record = HookRecord {
+            name: "reopen".to_owned(),
+            cursor: next.number,
+            dead_letters: Vec::new(),
+        };
+        let ticket = self.world.ticket();
+        self.hook = Some(ticket);
+        self.world.input(Input::Hook {
+            ticket,
+            record,
+            builds: Vec::new(),
+            reopen,
+        });
+    }
+}
+
+/// A graph without cycles: some with several outputs, some that make the same.
+fn graph(chance: &mut Chance) -> Vec<Drv> {
+    let mut graph: Vec<Drv> = Vec::new();
+    for number in 0..3 + chance.below(14) {
+        let mut new = drv(&format!("d{number}"));
+        match chance.below(8) {
+            0 => new = new.also("lib"),
+            1 => new = new.also("lib").also("doc"),
+            2 => new = new.fixed(&format!("f{}", chance.below(3))),
+            3 => new = new.system("i686-linux"),
+            4 => new = new.system("builtin"),
+            5 => new = new.feature("kvm"),
+            _ => {}
+        }
+        for _ in 0..chance.below(4) {
+            if let Some(other) = chance.pick(&graph) {
+                let record = &other.0;
+                let output = chance.pick(&record.outputs).unwrap();
+                let (of, output) = (&record.item.name, &output.item.name);
+                // An item that a build both needs and makes would be of no hash.
+                if new.0.outputs.iter().all(|own| own.item.name != *output) {
+                    new = new.needs_output(of, output);
+                }
+            }
+        }
+        new.0.inputs.dedup();
+        graph.push(new);
+    }
+    graph
+}

@@ -1,0 +1,156 @@
+//! Which inputs a build sees, and which of them have to be fetched.
+
+use std::collections::{HashMap, HashSet};
+
+use grange_derivation::{Derivation, StorePath};
+use grange_interfaces::message::JobAnswer;
+use grange_interfaces::{ItemInfo, LocalStore, LocalStoreError};
+
+use super::{Problem, SetupFailure, StepError};
+use crate::fetch::Wanted;
+
+/// The inputs of a build.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Inputs {
+    /// All of them, references first.
+    pub(crate) all: Vec<StorePath>,
+    /// Those that are not in the agent's store, references first.
+    pub(crate) fetch: Vec<Wanted>,
+}
+
+/// What the coordinator offers and what it says that it lacks.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Offered {
+    wanted: Vec<Wanted>,
+    /// What has to be in the agent's store, since it cannot come from the coordinator.
+    lacking: Vec<StorePath>,
+}
+
+impl Offered {
+    pub(crate) fn read(derivation: &Derivation, answer: &JobAnswer) -> Result<Self, StepError> {
+        let bad = |error: String| {
+            StepError::setup(
+                Problem::Other,
+                format!("the coordinator offers a bad input: {error}"),
+            )
+        };
+        let store = &derivation.store;
+        let mut known = HashSet::new();
+        let mut wanted = Vec::with_capacity(answer.inputs.len());
+        for view in &answer.inputs {
+            let item = Wanted::read(store, view).map_err(bad)?;
+            if known.insert(item.info.path.clone()) {
+                wanted.push(item);
+            }
+        }
+        let mut lacking = Vec::new();
+        for text in &answer.missing {
+            lacking.push(StorePath::parse(store, text).map_err(|error| bad(error.to_string()))?);
+        }
+        lacking.extend(derivation.input_sources.iter().cloned());
+        lacking.retain(|path| known.insert(path.clone()));
+        Ok(Self { wanted, lacking })
+    }
+
+    /// All paths that are spoken of.
+    pub(crate) fn paths(&self) -> Vec<StorePath> {
+        let offered = self.wanted.iter().map(|item| item.info.path.clone());
+        offered.chain(self.lacking.iter().cloned()).collect()
+    }
+
+    /// Looks up what is in the agent's store.
+    pub(crate) async fn resolve(self, store: &dyn LocalStore) -> Result<Inputs, StepError> {
+        let paths = self.paths();
+        let found = store.query(&paths).await.map_err(|error| failed(&error))?;
+        let (offered, lacking) = found.split_at(self.wanted.len().min(found.len()));
+        let mut missing = Vec::new();
+        let mut local = Vec::new();
+        for (path, info) in self.lacking.iter().zip(lacking) {
+            match info {
+                Some(info) => local.push(info.clone()),
+                None => missing.push(path.to_string()),
+            }
+        }
+        if !missing.is_empty() {
+            return Err(StepError::Setup(SetupFailure::missing(missing)));
+        }
+        let known: HashSet<StorePath> = self
+            .wanted
+            .iter()
+            .map(|item| item.info.path.clone())
+            .collect();
+        // What is only here refers to what is here, but may also be referred to by what is offered.
+        let mut all = closure(store, local, &known).await?;
+        all.extend(self.wanted.iter().map(|item| item.info.path.clone()));
+        let fetch = self.wanted.into_iter().zip(offered);
+        let fetch = fetch
+            .filter(|(_, info)| info.is_none())
+            .map(|(item, _)| item)
+            .collect();
+        Ok(Inputs { all, fetch })
+    }
+}
+
+/// These items and all that they refer to, references first, without what is known.
+async fn closure(
+    store: &dyn LocalStore,
+    roots: Vec<ItemInfo>,
+    known: &HashSet<StorePath>,
+) -> Result<Vec<StorePath>, StepError> {
+    let mut infos: HashMap<StorePath, ItemInfo> = HashMap::new();
+    let mut order: Vec<StorePath> = roots.iter().map(|info| info.path.clone()).collect();
+    let mut next = roots;
+    while !next.is_empty() {
+        let mut ask = Vec::new();
+        for info in next {
+            for reference in &info.references {
+                let new = !known.contains(reference) && !infos.contains_key(reference);
+                if new && *reference != info.path && !ask.contains(reference) {
+                    ask.push(reference.clone());
+                }
+            }
+            infos.insert(info.path.clone(), info);
+        }
+        ask.retain(|path| !infos.contains_key(path));
+        let found = store.query(&ask).await.map_err(|error| failed(&error))?;
+        next = found.into_iter().flatten().collect();
+        order.extend(next.iter().map(|info| info.path.clone()));
+    }
+    Ok(references_first(order, &infos))
+}
+
+/// Sorts items so that each stands behind all that it refers to. Items of one store form no cycles
+/// but with themselves; where they did, the order within the cycle would be any.
+fn references_first(roots: Vec<StorePath>, infos: &HashMap<StorePath, ItemInfo>) -> Vec<StorePath> {
+    enum Visit<'a> {
+        Enter(&'a StorePath),
+        Leave(&'a StorePath),
+    }
+    let mut sorted = Vec::with_capacity(infos.len());
+    let mut seen = HashSet::new();
+    for root in &roots {
+        let mut stack = vec![Visit::Enter(root)];
+        while let Some(visit) = stack.pop() {
+            match visit {
+                Visit::Enter(path) => {
+                    let Some(info) = infos.get(path) else {
+                        continue;
+                    };
+                    if seen.insert(path) {
+                        stack.push(Visit::Leave(path));
+                        stack.extend(info.references.iter().map(Visit::Enter));
+                    }
+                }
+                Visit::Leave(path) => sorted.push(path.clone()),
+            }
+        }
+    }
+    sorted
+}
+
+fn failed(error: &LocalStoreError) -> StepError {
+    StepError::setup(
+        Problem::Other,
+        format!("the agent's store cannot be asked: {error}"),
+    )
+}

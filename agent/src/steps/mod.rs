@@ -1,0 +1,16 @@
+//! What an attempt goes through.
+
+mod build;
+mod error;
+mod inputs;
+mod job;
+mod prepare;
+mod report;
+mod spool;
+mod upload;
+
+pub(crate) use build::build;
+pub(crate) use error::{Problem, SetupFailure, StepError};
+pub(crate) use prepare::prepare;
+pub(crate) use report::report;
+pub(crate) use upload::upload;

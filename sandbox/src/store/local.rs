@@ -1,0 +1,148 @@
+//! [`LocalStore`], and what the builder needs beside it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
+
+use async_trait::async_trait;
+use grange_derivation::{StoreDir, StorePath};
+use grange_interfaces::{Body, ItemInfo, LocalStore, LocalStoreError};
+
+use super::import::failed;
+use super::index::Needed;
+use super::{Hold, Inner, Layout, Missing, SandboxStore, export};
+use crate::tree;
+
+impl SandboxStore {
+    /// What is known of an item, if it is valid.
+    #[must_use]
+    pub fn info(&self, path: &StorePath) -> Option<ItemInfo> {
+        self.inner.index.get(path).map(|info| (*info).clone())
+    }
+
+    /// Where a valid item lies on this machine. It may be read, and must not be changed.
+    #[must_use]
+    pub fn real_path(&self, path: &StorePath) -> Option<PathBuf> {
+        self.inner
+            .index
+            .get(path)
+            .map(|_| self.inner.layout.item(path))
+    }
+
+    /// Keeps items from being deleted.
+    ///
+    /// # Errors
+    ///
+    /// Those that are not valid.
+    pub fn hold(&self, paths: &[StorePath]) -> Result<Hold, Missing> {
+        self.inner.index.hold(paths)
+    }
+
+    /// Items and all that they refer to, sorted.
+    ///
+    /// # Errors
+    ///
+    /// One that is not valid.
+    pub fn closure(
+        &self,
+        roots: impl IntoIterator<Item = StorePath>,
+    ) -> Result<BTreeSet<StorePath>, Missing> {
+        self.inner.index.closure(roots)
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+}
+
+impl Inner {
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Deletes what lies where an item would, or says what needs it.
+    fn delete_now(&self, path: &StorePath) -> Result<(), LocalStoreError> {
+        let commit = self.commit.lock().unwrap_or_else(PoisonError::into_inner);
+        let in_use = |why: String| LocalStoreError::InUse {
+            path: path.clone(),
+            why,
+        };
+        self.index.remove(path).map_err(|needed| match needed {
+            Needed::Held => in_use("a build or an export uses it".to_owned()),
+            Needed::By(other) => in_use(format!("{other} refers to it")),
+        })?;
+        // First the record: what is left when this process is killed now is not valid.
+        match fs::remove_file(self.layout.record(path)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(failed("delete a record", &error));
+            }
+            _ => {}
+        }
+        let gone = self.layout.new_incoming();
+        let (item, moved) = (self.layout.item(path), self.move_away(path, &gone));
+        drop(commit);
+        let rest = match moved {
+            Ok(()) => gone,
+            // It is removed where it lies: directories that are not ours to write to cannot be moved.
+            Err(_) => item,
+        };
+        tree::remove(&rest).map_err(|error| failed("delete an item", &error))
+    }
+
+    fn move_away(&self, path: &StorePath, to: &std::path::Path) -> io::Result<()> {
+        let item = self.layout.item(path);
+        if fs::symlink_metadata(&item)?.is_dir() {
+            fs::set_permissions(&item, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        }
+        fs::rename(item, to)
+    }
+}
+
+#[async_trait]
+impl LocalStore for SandboxStore {
+    fn store_dir(&self) -> &StoreDir {
+        &self.inner.store_dir
+    }
+
+    async fn query(&self, paths: &[StorePath]) -> Result<Vec<Option<ItemInfo>>, LocalStoreError> {
+        Ok(paths.iter().map(|path| self.info(path)).collect())
+    }
+
+    async fn import(&self, info: &ItemInfo, nar: Body) -> Result<(), LocalStoreError> {
+        if self.inner.index.get(&info.path).is_some() {
+            return Ok(());
+        }
+        if info.path.store() != &self.inner.store_dir {
+            let what = format!("belongs in another store than {}", self.inner.store_dir);
+            return Err(LocalStoreError::Mismatch {
+                path: info.path.clone(),
+                what,
+            });
+        }
+        let unknown = |reference: &&StorePath| {
+            **reference != info.path && self.inner.index.get(reference).is_none()
+        };
+        if let Some(reference) = info.references.iter().find(unknown) {
+            return Err(LocalStoreError::MissingReference {
+                path: info.path.clone(),
+                reference: reference.clone(),
+            });
+        }
+        self.inner.import_body(info, nar).await
+    }
+
+    async fn export(&self, path: &StorePath) -> Result<Body, LocalStoreError> {
+        let hold = self
+            .hold(std::slice::from_ref(path))
+            .map_err(|_| LocalStoreError::NotValid(path.clone()))?;
+        Ok(export::export(self.inner.layout.item(path), hold))
+    }
+
+    async fn delete(&self, path: &StorePath) -> Result<(), LocalStoreError> {
+        let (store, path) = (Arc::clone(&self.inner), path.clone());
+        let done = tokio::task::spawn_blocking(move || store.delete_now(&path)).await;
+        done.map_err(|error| LocalStoreError::Io(error.to_string()))?
+    }
+}

@@ -1,0 +1,188 @@
+//! Finding out what the coordinator lacks.
+//!
+//! A derivation that it has, it has with its whole closure: so only what it lacks is looked into, level by level from
+//! the roots. Of 1,000 derivations of which 10 are new, about 10 are ever read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use grange_derivation::graph::{GraphError, topological};
+use grange_derivation::{Derivation, StorePath};
+use grange_interfaces::message::{Answer, Message};
+
+use super::{Client, ClientError, ClosureSource, SourceError, SourceInfo};
+
+/// The most paths in one question.
+const PATHS: usize = 2_000;
+
+/// What has to be sent, each list with inputs before those that need them.
+#[derive(Debug, Default)]
+pub(super) struct Lacking {
+    /// Derivations and the bytes of their texts.
+    pub(super) derivations: Vec<(StorePath, u64)>,
+    /// Sources.
+    pub(super) sources: Vec<(StorePath, SourceInfo)>,
+}
+
+struct Node {
+    text_size: u64,
+    inputs: Vec<StorePath>,
+}
+
+impl Client {
+    /// What has to be sent for these derivations.
+    pub(super) async fn lacking(
+        &self,
+        roots: impl IntoIterator<Item = StorePath>,
+        source: &dyn ClosureSource,
+    ) -> Result<Lacking, ClientError> {
+        let mut level: BTreeSet<StorePath> = roots.into_iter().collect();
+        let mut asked = level.clone();
+        let mut nodes: BTreeMap<StorePath, Node> = BTreeMap::new();
+        let mut items = BTreeSet::new();
+        while !level.is_empty() {
+            let lacking = self.ask_lacking(level, true).await?;
+            level = BTreeSet::new();
+            for path in lacking {
+                let text = source.derivation_text(&path).await?;
+                let derivation = parse(&path, &text)?;
+                let inputs: Vec<StorePath> = derivation.input_derivations.into_keys().collect();
+                level.extend(
+                    inputs
+                        .iter()
+                        .filter(|input| asked.insert((*input).clone()))
+                        .cloned(),
+                );
+                items.extend(derivation.input_sources);
+                nodes.insert(
+                    path,
+                    Node {
+                        text_size: text.len() as u64,
+                        inputs,
+                    },
+                );
+            }
+        }
+        let order = order(nodes.keys(), |path| {
+            nodes.get(path).map(|node| node.inputs.as_slice())
+        })?;
+        let size = |path: &StorePath| nodes.get(path).map_or(0, |node| node.text_size);
+        Ok(Lacking {
+            derivations: order
+                .into_iter()
+                .map(|path| {
+                    let size = size(&path);
+                    (path, size)
+                })
+                .collect(),
+            sources: self.lacking_sources(items, source).await?,
+        })
+    }
+
+    async fn lacking_sources(
+        &self,
+        mut level: BTreeSet<StorePath>,
+        source: &dyn ClosureSource,
+    ) -> Result<Vec<(StorePath, SourceInfo)>, ClientError> {
+        let mut asked = level.clone();
+        let mut infos: BTreeMap<StorePath, SourceInfo> = BTreeMap::new();
+        while !level.is_empty() {
+            let lacking = self.ask_lacking(level, false).await?;
+            level = BTreeSet::new();
+            for path in lacking {
+                let info = source.source_info(&path).await?;
+                level.extend(
+                    info.references
+                        .iter()
+                        .filter(|path| asked.insert((*path).clone()))
+                        .cloned(),
+                );
+                infos.insert(path, info);
+            }
+        }
+        let order = order(infos.keys(), |path| {
+            infos.get(path).map(|info| info.references.as_slice())
+        })?;
+        Ok(order
+            .into_iter()
+            .filter_map(|path| infos.remove_entry(&path))
+            .collect())
+    }
+
+    /// Which of these it does not have.
+    async fn ask_lacking(
+        &self,
+        paths: BTreeSet<StorePath>,
+        derivations: bool,
+    ) -> Result<Vec<StorePath>, ClientError> {
+        let paths: Vec<StorePath> = paths.into_iter().collect();
+        let mut lacking = Vec::new();
+        for part in paths.chunks(PATHS) {
+            let names: Vec<String> = part.iter().map(ToString::to_string).collect();
+            let (ask_derivations, ask_items) = if derivations {
+                (names, vec![])
+            } else {
+                (vec![], names)
+            };
+            let message = Message::Lacking {
+                derivations: ask_derivations,
+                items: ask_items,
+            };
+            let Answer::Lacking {
+                derivations: found,
+                items,
+            } = self.ask(message).await?
+            else {
+                return Err(ClientError::Answer {
+                    question: "Lacking",
+                });
+            };
+            let named: BTreeSet<String> = found.into_iter().chain(items).collect();
+            lacking.extend(
+                part.iter()
+                    .filter(|path| named.contains(&path.to_string()))
+                    .cloned(),
+            );
+        }
+        Ok(lacking)
+    }
+}
+
+/// Reads a derivation and makes sure that it lies where its text belongs: the coordinator would refuse it otherwise.
+fn parse(path: &StorePath, text: &[u8]) -> Result<Derivation, SourceError> {
+    let name = path.derivation_name().unwrap_or_else(|| path.name());
+    let derivation =
+        Derivation::parse(path.store(), name, text).map_err(|source| SourceError::Derivation {
+            path: path.clone(),
+            source: Box::new(source),
+        })?;
+    match derivation.path_of_text(text) {
+        Ok(computed) if computed == *path => Ok(derivation),
+        Ok(computed) => Err(SourceError::WrongPath {
+            path: path.clone(),
+            computed: Box::new(computed),
+        }),
+        // A name that fits its path fits the path that is computed with it.
+        Err(_) => Err(SourceError::NotASource(path.clone())),
+    }
+}
+
+/// Those of `paths` in an order in which inputs come first. What is not among them has no inputs here.
+fn order<'a>(
+    paths: impl Iterator<Item = &'a StorePath>,
+    inputs: impl Fn(&StorePath) -> Option<&'a [StorePath]>,
+) -> Result<Vec<StorePath>, SourceError> {
+    let known = |path: &StorePath| -> Result<Vec<StorePath>, std::convert::Infallible> {
+        let own = inputs(path).unwrap_or_default().iter();
+        Ok(own
+            .filter(|input| inputs(input).is_some())
+            .cloned()
+            .collect())
+    };
+    topological(paths.cloned(), known).map_err(|error| match error {
+        GraphError::Cycle(paths) => {
+            let names: Vec<String> = paths.iter().map(ToString::to_string).collect();
+            SourceError::Cycle(names.join(" -> "))
+        }
+        other => SourceError::Cycle(other.to_string()),
+    })
+}

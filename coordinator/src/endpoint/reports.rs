@@ -1,0 +1,156 @@
+//! How attempts ended, as agents say it.
+
+use grange_coordinator_core as core;
+use grange_derivation::{Derivation, StorePath};
+use grange_interfaces::message::{Answer, Report};
+use grange_interfaces::{Fault, Refusal};
+use grange_model::{AgentId, AttemptId, DerivationRecord, SetupProblem};
+
+use super::dispatch::{Answered, CoordinatorEndpoint};
+use crate::convert::{digest, parse_path, store_dir, store_path};
+use crate::ingest::{self, Rejected};
+
+impl CoordinatorEndpoint {
+    pub(super) async fn report(
+        &self,
+        agent: AgentId,
+        reports: Vec<(AttemptId, Report)>,
+    ) -> Answered {
+        let mut answers = Vec::new();
+        for (attempt, report) in reports {
+            let taken = self.take_report(agent, attempt, report).await;
+            if matches!(&taken, Err(refusal) if refusal.is_transient()) {
+                return Err(taken.expect_err("it was just seen to be a refusal"));
+            }
+            answers.push(taken.err());
+        }
+        Ok((Answer::Reported(answers), None))
+    }
+
+    /// Takes a report, also if who sent it hangs up meanwhile.
+    ///
+    /// Counter-example: an output takes longer to verify than the agent waits for an answer. If the
+    /// work ended with the call, it would be begun again by each try, and never be done; if it went
+    /// on and the next try were let in beside it, both would seal the one log.
+    async fn take_report(
+        &self,
+        agent: AgentId,
+        id: AttemptId,
+        report: Report,
+    ) -> Result<(), Refusal> {
+        let turn = self.shared.begin_report(id)?;
+        let endpoint = self.clone();
+        let work = tokio::spawn(async move {
+            let taken = endpoint.report_one(agent, id, report).await;
+            drop(turn);
+            taken
+        });
+        let failed = |error| Refusal::new(Fault::Us, format!("taking a report failed: {error}"));
+        work.await.map_err(failed)?
+    }
+
+    async fn report_one(
+        &self,
+        agent: AgentId,
+        id: AttemptId,
+        report: Report,
+    ) -> Result<(), Refusal> {
+        let attempt = self.own(agent, id).await?;
+        let (report, refused) = match report {
+            Report::Succeeded { outputs, log_size } => {
+                ingest::check_log(&self.shared, id, log_size).await?;
+                let (record, text) = self.derivation(attempt.derivation).await?;
+                let (path, derivation) = parse_record(&record, &text)?;
+                let still_wanted = async { self.own(agent, id).await.map(drop) };
+                let verified = ingest::verify_outputs(
+                    &self.shared,
+                    id,
+                    &record,
+                    &derivation,
+                    &path,
+                    &outputs,
+                    still_wanted,
+                );
+                match verified.await {
+                    Ok(outputs) => {
+                        let log = ingest::seal_log(&self.shared, id).await?;
+                        (core::Report::Succeeded { outputs, log }, None)
+                    }
+                    Err(Rejected::Refusal(refusal)) => return Err(refusal),
+                    Err(Rejected::Lie(lie)) => {
+                        // Others try; this agent's word on this build is worth nothing for a while.
+                        let hashes = outputs.iter().map(|output| &*output.file_hash);
+                        ingest::discard_outputs(&self.shared, id, hashes).await;
+                        tracing::warn!(%agent, attempt = %id, lie = lie.0, "an agent sent what it did not announce");
+                        let message =
+                            format!("what the agent sent was not what it announced: {}", lie.0);
+                        let refusal = Refusal::new(Fault::Peer, message.clone());
+                        let problem = SetupProblem::Other;
+                        (
+                            core::Report::SetupFailed { problem, message },
+                            Some(refusal),
+                        )
+                    }
+                }
+            }
+            Report::Failed {
+                kind,
+                message,
+                log_size,
+            } => {
+                ingest::check_log(&self.shared, id, log_size).await?;
+                let log = ingest::seal_log(&self.shared, id).await?;
+                (core::Report::Failed { kind, message, log }, None)
+            }
+            Report::SetupFailed {
+                missing,
+                problem,
+                message,
+            } => {
+                let paths = missing
+                    .iter()
+                    .map(|path| parse_path(&self.shared.config, path));
+                let missing = paths.map(|path| path.map(|path| digest(&path)));
+                let missing = missing.collect::<Result<Vec<_>, _>>()?;
+                let problem = match problem.as_str() {
+                    _ if !missing.is_empty() => SetupProblem::MissingInputs(missing),
+                    "outputs-in-the-way" => SetupProblem::OutputsInTheWay,
+                    "disk-full" => SetupProblem::DiskFull,
+                    "unsupported" => SetupProblem::Unsupported,
+                    _ => SetupProblem::Other,
+                };
+                (core::Report::SetupFailed { problem, message }, None)
+            }
+            _ => {
+                return Err(Refusal::new(
+                    Fault::Caller,
+                    "this kind of report is not known here",
+                ));
+            }
+        };
+        let input = move |ticket| core::Input::Report {
+            ticket,
+            agent,
+            attempt: id,
+            report,
+        };
+        self.handle.request(input).await?;
+        self.shared.log_grew();
+        refused.map_or(Ok(()), Err)
+    }
+}
+
+fn parse_record(
+    record: &DerivationRecord,
+    text: &[u8],
+) -> Result<(StorePath, Derivation), Refusal> {
+    let path = store_path(&store_dir(&record.store)?, &record.item)?;
+    let name = path.derivation_name().unwrap_or_default();
+    let derivation = Derivation::parse(path.store(), name, text).map_err(|error| {
+        Refusal::new(
+            Fault::Us,
+            format!("a stored derivation cannot be read: {error}"),
+        )
+    })?;
+    Ok((path, derivation))
+}

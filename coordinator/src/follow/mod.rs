@@ -1,0 +1,9 @@
+//! Followers: hooks that are given the journal, each at its own pace.
+
+mod deliver;
+mod missing_inputs;
+mod reopen;
+
+pub(crate) use deliver::run;
+pub use missing_inputs::MissingInputs;
+pub use reopen::Reopen;

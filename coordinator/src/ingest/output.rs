@@ -1,0 +1,289 @@
+//! Outputs, verified: hash, size and references are computed here, whatever the agent says.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+
+use grange_derivation::{Derivation, FixedOutput, Hash, HashAlgo, StorePath, nar, refs};
+use grange_interfaces::message::ReportedOutput;
+use grange_interfaces::{ArtifactError, Fault, Refusal, Source};
+use grange_model::{AttemptId, DerivationRecord, Item, ItemRecord};
+use sha2::{Digest, Sha256};
+use tokio_util::io::{StreamReader, SyncIoBridge};
+
+use super::closure::closure_of_inputs;
+use super::uploads::upload_of;
+use crate::convert::{
+    artifact_refusal, blob, digest, hex, item, nar_hash, parse_path, parse_sha256,
+};
+use crate::shared::Shared;
+
+/// An agent said what is not so, or sent what cannot be taken: its attempt is worth nothing.
+#[derive(Debug)]
+pub(crate) struct Lie(pub(crate) String);
+
+/// Why outputs were not taken.
+#[derive(Debug)]
+pub(crate) enum Rejected {
+    Lie(Lie),
+    Refusal(Refusal),
+}
+
+impl From<Refusal> for Rejected {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refusal(refusal)
+    }
+}
+
+/// What a nar turned out to be.
+struct Found {
+    nar_sha256: [u8; 32],
+    nar_size: u64,
+    file_sha256: [u8; 32],
+    file_size: u64,
+    references: Vec<[u8; 20]>,
+    flat: Option<Hash>,
+}
+
+/// Verifies and seals all outputs of an attempt, in the order of the derivation.
+pub(crate) async fn verify_outputs(
+    shared: &Shared,
+    attempt: AttemptId,
+    record: &DerivationRecord,
+    derivation: &Derivation,
+    path: &StorePath,
+    reported: &[ReportedOutput],
+    still_wanted: impl Future<Output = Result<(), Refusal>> + Send,
+) -> Result<Vec<ItemRecord>, Rejected> {
+    let closure = closure_of_inputs(shared, record).await?;
+    let mut candidates: BTreeMap<[u8; 20], Item> = closure
+        .items
+        .into_iter()
+        .map(|record| (record.item.digest.0, record.item))
+        .collect();
+    for output in &record.outputs {
+        candidates.insert(output.item.digest.0, output.item.clone());
+    }
+    let mut verified = Vec::new();
+    for output in &record.outputs {
+        let said = reported.iter().find(|said| said.name == output.name);
+        let said =
+            said.ok_or_else(|| Rejected::Lie(Lie(format!("output {} was not sent", output.name))))?;
+        let fixed = derivation
+            .outputs
+            .get(output.name.as_str())
+            .and_then(|output| output.fixed);
+        let found = examine(shared, attempt, said, &candidates, fixed).await?;
+        compare(shared, output, said, &found, &candidates, fixed)?;
+        verified.push((said, output, found));
+    }
+    // It may have taken minutes: what is void by now is not kept.
+    still_wanted.await?;
+    let mut records = Vec::new();
+    for (said, output, found) in verified {
+        let upload = upload_of(attempt, &said.file_hash)?;
+        let blob = blob(found.file_sha256);
+        shared
+            .artifacts
+            .seal(&upload, blob)
+            .await
+            .map_err(artifact_refusal)?;
+        let references = found
+            .references
+            .iter()
+            .map(|digest| candidates[digest].clone());
+        let mut references: Vec<_> = references.collect();
+        references.sort();
+        records.push(ItemRecord {
+            item: output.item.clone(),
+            store: record.store.clone(),
+            nar_hash: nar_hash(found.nar_sha256),
+            nar_size: found.nar_size,
+            references,
+            deriver: Some(item(path)),
+            blob,
+            blob_size: found.file_size,
+        });
+    }
+    Ok(records)
+}
+
+async fn examine(
+    shared: &Shared,
+    attempt: AttemptId,
+    said: &ReportedOutput,
+    candidates: &BTreeMap<[u8; 20], Item>,
+    fixed: Option<FixedOutput>,
+) -> Result<Found, Rejected> {
+    let lie = |what: &str| Rejected::Lie(Lie(format!("output {}: {what}", said.name)));
+    let upload = upload_of(attempt, &said.file_hash).map_err(|wrong| lie(&wrong.message))?;
+    let expected = parse_sha256("the file's hash", &said.file_hash);
+    let expected = blob(expected.map_err(|wrong| lie(&wrong.message))?);
+    let all = 0..u64::MAX;
+    let uploaded = shared
+        .artifacts
+        .read(&Source::Upload(upload), all.clone())
+        .await;
+    let read = match uploaded {
+        // It was sealed by an earlier try of the same report, or has the bytes of another output.
+        Err(ArtifactError::NotFound(_)) => {
+            shared.artifacts.read(&Source::Blob(expected), all).await
+        }
+        read => read,
+    };
+    let body = match read {
+        Ok(body) => body,
+        Err(ArtifactError::NotFound(_)) => return Err(lie("it was not sent")),
+        Err(error) => return Err(artifact_refusal(error).into()),
+    };
+    let reader = SyncIoBridge::new(StreamReader::new(body));
+    let digests: Vec<[u8; 20]> = candidates.keys().copied().collect();
+    let algo = fixed.filter(|fixed| !fixed.recursive || fixed.algo() != HashAlgo::Sha256);
+    let most = said.nar_size;
+    let work = tokio::task::spawn_blocking(move || read_nar(reader, digests, algo, most));
+    let found = work
+        .await
+        .map_err(|error| Refusal::new(Fault::Us, format!("reading an output failed: {error}")))?;
+    found.map_err(|error| Rejected::Lie(Lie(format!("output {}: {error}", said.name))))
+}
+
+/// Hashes what goes by.
+struct Hashed<R> {
+    source: R,
+    hash: Sha256,
+    size: u64,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.read(buffer)?;
+        self.hash.update(&buffer[..count]);
+        self.size += count as u64;
+        Ok(count)
+    }
+}
+
+fn read_nar(
+    source: impl Read,
+    digests: Vec<[u8; 20]>,
+    fixed: Option<FixedOutput>,
+    most: u64,
+) -> io::Result<Found> {
+    let hashed = Hashed {
+        source,
+        hash: Sha256::new(),
+        size: 0,
+    };
+    let mut decoder = zstd::stream::read::Decoder::new(hashed)?;
+    // What a compressor of a farm may use, and not more: a window is memory.
+    decoder.window_log_max(27)?;
+    let mut nar_hash = Sha256::new();
+    let mut checker = nar::Decoder::new();
+    let mut scanner = refs::Scanner::new(digests);
+    let mut fixed_hash = fixed.and_then(|fixed| Some((fixed.recursive, fixed.algo().hasher()?)));
+    let mut plain_file = false;
+    let mut begun = false;
+    let mut buffer = vec![0; 256 * 1024];
+    let mut size = 0;
+    loop {
+        let count = decoder.read(&mut buffer)?;
+        if count == 0 {
+            break;
+        }
+        size += count as u64;
+        // A few bytes may be a compressed nar without end.
+        if size > most {
+            let message = format!("it has more bytes than the {most} that were announced");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
+        let mut bytes = &buffer[..count];
+        nar_hash.update(bytes);
+        scanner.push(bytes);
+        if let Some((true, hasher)) = &mut fixed_hash {
+            hasher.update(bytes);
+        }
+        let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+        while let Some(event) = checker.decode(&mut bytes).map_err(invalid)? {
+            match event {
+                nar::Event::Regular { executable, .. } if !begun => plain_file = !executable,
+                nar::Event::Data(data) if plain_file => {
+                    if let Some((false, hasher)) = &mut fixed_hash {
+                        hasher.update(data);
+                    }
+                }
+                _ => {}
+            }
+            begun = true;
+        }
+    }
+    let nar_size = checker
+        .finish()
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    let hashed = decoder.finish().into_inner();
+    let recursive = fixed_hash.as_ref().is_some_and(|(recursive, _)| *recursive);
+    Ok(Found {
+        nar_sha256: nar_hash.finalize().into(),
+        nar_size,
+        file_sha256: hashed.hash.finalize().into(),
+        file_size: hashed.size,
+        references: scanner.into_found().into_iter().collect(),
+        flat: fixed_hash
+            .filter(|_| recursive || plain_file)
+            .map(|(_, hasher)| hasher.finish()),
+    })
+}
+
+fn compare(
+    shared: &Shared,
+    output: &grange_model::OutputRef,
+    said: &ReportedOutput,
+    found: &Found,
+    candidates: &BTreeMap<[u8; 20], Item>,
+    fixed: Option<FixedOutput>,
+) -> Result<(), Rejected> {
+    let lie = |what: String| Rejected::Lie(Lie(format!("output {}: {what}", said.name)));
+    if hex(&found.file_sha256) != said.file_hash || found.file_size != said.file_size {
+        return Err(lie(
+            "the file that arrived is not the one that was announced".to_owned(),
+        ));
+    }
+    if hex(&found.nar_sha256) != said.nar_hash {
+        return Err(lie(format!(
+            "its hash is {}, not {}",
+            hex(&found.nar_sha256),
+            said.nar_hash
+        )));
+    }
+    if found.nar_size != said.nar_size {
+        return Err(lie(format!(
+            "it has {} bytes, not {}",
+            found.nar_size, said.nar_size
+        )));
+    }
+    let mut claimed = Vec::new();
+    for path in &said.references {
+        let path = parse_path(&shared.config, path).map_err(|wrong| lie(wrong.message))?;
+        claimed.push(digest(&path).0);
+    }
+    claimed.sort_unstable();
+    claimed.dedup();
+    if claimed != found.references {
+        let name = |digest: &[u8; 20]| candidates.get(digest).map_or("another", |item| &*item.name);
+        let found: Vec<_> = found.references.iter().map(name).collect();
+        return Err(lie(format!(
+            "it refers to {found:?}, and that is not what was said"
+        )));
+    }
+    let Some(fixed) = fixed else { return Ok(()) };
+    let actual = if fixed.recursive && fixed.algo() == HashAlgo::Sha256 {
+        Some(Hash::from_sha256(found.nar_sha256))
+    } else {
+        found.flat
+    };
+    if actual != Some(fixed.hash) {
+        return Err(lie(format!(
+            "{} must have the hash {}",
+            output.item.name, fixed.hash
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,214 @@
+//! Starting and stopping.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use grange_coordinator_core::{Config as CoreConfig, Core, Loading, Start};
+use grange_interfaces::{
+    ArtifactError, ArtifactStore, Claim, Clock, Datastore, Endpoint, Hook, Stop, Stopper,
+    StoreError,
+};
+use grange_model::{HookRecord, Key, Record};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::config::CoordinatorConfig;
+use crate::driver::Driver;
+use crate::endpoint::CoordinatorEndpoint;
+use crate::follow::{self, Reopen};
+use crate::handle::{Handle, Stopped};
+use crate::ingest;
+use crate::shared::Shared;
+
+/// What a coordinator is put together from.
+#[derive(Debug)]
+pub struct Parts {
+    /// Where its state lives.
+    pub datastore: Arc<dyn Datastore>,
+    /// Where nars, sources and logs lie.
+    pub artifacts: Arc<dyn ArtifactStore>,
+    /// Where `now` comes from.
+    pub clock: Arc<dyn Clock>,
+    /// What hears of everything that happens. [`crate::MissingInputs`] is what most farms want.
+    pub hooks: Vec<Arc<dyn Hook>>,
+    /// Where names for implicit builds come from: a new random number for each start.
+    pub seed: u64,
+    /// How the Datastore is claimed.
+    pub claim: Claim,
+}
+
+/// Why a coordinator did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The Datastore could not be claimed or read.
+    #[error("the datastore cannot be used")]
+    Datastore(#[from] StoreError),
+    /// What lies there does not fit together.
+    #[error("the records in the datastore do not fit together: {0}")]
+    Records(String),
+    /// The artifact store cannot be used.
+    #[error("the artifact store cannot be used")]
+    Artifacts(#[from] ArtifactError),
+    /// Two hooks have one name.
+    #[error("there are two hooks named {0:?}")]
+    HookName(String),
+}
+
+/// A coordinator that runs. Dropping it stops it at once; nothing acknowledged is lost by that.
+#[derive(Debug)]
+pub struct Coordinator {
+    endpoint: Arc<CoordinatorEndpoint>,
+    stopper: Stopper,
+    driver: JoinHandle<Stopped>,
+    followers: Vec<JoinHandle<()>>,
+}
+
+impl Coordinator {
+    /// Claims the Datastore, takes over what is unfinished, and runs.
+    ///
+    /// # Errors
+    ///
+    /// The Datastore is in use, damaged or not there; the operator has to act.
+    pub async fn start(config: CoordinatorConfig, parts: Parts) -> Result<Self, StartError> {
+        let mut hooks = parts.hooks;
+        hooks.push(Arc::new(Reopen));
+        for (at, hook) in hooks.iter().enumerate() {
+            if hooks[..at].iter().any(|other| other.name() == hook.name()) {
+                return Err(StartError::HookName(hook.name().to_owned()));
+            }
+        }
+        let claimed = parts.datastore.claim(parts.claim).await?;
+        let start = Start {
+            term: claimed.term,
+            seq: claimed.seq,
+            fact: claimed.fact,
+            seed: parts.seed,
+        };
+        let clock = Arc::clone(&parts.clock);
+        let datastore = parts.datastore;
+        let shared = Arc::new(Shared::new(
+            config,
+            datastore,
+            parts.artifacts,
+            clock,
+            claimed.fact,
+        ));
+        let (core, cursors) = load(&shared, start).await?;
+        ingest::discard_void_uploads(&shared, &core).await?;
+
+        let (stopper, stop) = Stop::new();
+        let (commands, received) = mpsc::channel(shared.config.max_pending);
+        let (tell_ended, ended) = watch::channel(None);
+        let handle = Handle::new(commands, ended);
+        let driver = Driver::new(
+            core,
+            claimed.term,
+            Arc::clone(&shared),
+            received,
+            tell_ended,
+        );
+        let followers = hooks.into_iter().map(|hook| {
+            let known = cursors
+                .iter()
+                .find(|record| record.name == hook.name())
+                .cloned();
+            // A hook that is new hears of what happens from now on.
+            let record = known.unwrap_or_else(|| HookRecord {
+                name: hook.name().to_owned(),
+                cursor: claimed.fact,
+                dead_letters: Vec::new(),
+            });
+            let follow = follow::run(
+                Arc::clone(&shared),
+                handle.clone(),
+                hook,
+                record,
+                stop.clone(),
+            );
+            tokio::spawn(follow)
+        });
+        Ok(Self {
+            followers: followers.collect(),
+            driver: tokio::spawn(driver.run(stop)),
+            endpoint: Arc::new(CoordinatorEndpoint::new(shared, handle)),
+            stopper,
+        })
+    }
+
+    /// What answers agents and clients. It is the in-process transport, too.
+    #[must_use]
+    pub fn endpoint(&self) -> Arc<dyn Endpoint> {
+        Arc::clone(&self.endpoint) as Arc<dyn Endpoint>
+    }
+
+    /// Waits until the coordinator ends by itself, which it does only if it loses its Datastore.
+    pub async fn ended(&mut self) -> Stopped {
+        (&mut self.driver).await.unwrap_or(Stopped::Asked)
+    }
+
+    /// Stops it.
+    pub async fn stop(mut self) {
+        self.stopper.stop();
+        let wait = async {
+            for follower in self.followers.drain(..) {
+                let _ = follower.await;
+            }
+            if !self.driver.is_finished() {
+                let _ = (&mut self.driver).await;
+            }
+        };
+        if tokio::time::timeout(Duration::from_secs(10), wait)
+            .await
+            .is_err()
+        {
+            tracing::warn!("a hook did not stop in time and is cut off");
+        }
+    }
+}
+
+impl Drop for Coordinator {
+    fn drop(&mut self) {
+        self.driver.abort();
+        for follower in &self.followers {
+            follower.abort();
+        }
+    }
+}
+
+async fn load(shared: &Shared, start: Start) -> Result<(Core, Vec<HookRecord>), StartError> {
+    let mut loading = Loading::default();
+    let mut cursors = Vec::new();
+    let mut chunks = shared.datastore.load(start.term);
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk?;
+        for record in &chunk {
+            shared.learn_agent(record);
+            if let Record::Hook(hook) = record {
+                cursors.push(hook.clone());
+            }
+        }
+        loading.extend(chunk);
+    }
+    drop(chunks);
+    let questions = loading.questions();
+    let keys: Vec<_> = questions.iter().map(|digest| Key::Item(*digest)).collect();
+    let found = shared.datastore.get(&keys).await?;
+    let available: Vec<_> = questions
+        .iter()
+        .zip(found)
+        .filter_map(|(digest, item)| item.map(|_| *digest))
+        .collect();
+    let config = CoreConfig {
+        lease: shared.config.lease,
+        remember_failures: shared.config.remember_failures,
+        remember_cancels: shared.config.remember_cancels,
+        setup_backoff: shared.config.setup_backoff,
+        ..CoreConfig::default()
+    };
+    let mut core = Core::new(config, start);
+    core.load(shared.clock.now(), loading, &available)
+        .map_err(StartError::Records)?;
+    Ok((core, cursors))
+}

@@ -1,0 +1,18 @@
+//! The coordinator as agents and clients meet it, over its own endpoint: what is right, what is
+//! wrong, and what comes late, twice or never.
+
+mod agent;
+mod clock;
+mod derivations;
+mod door;
+mod farm;
+mod fenced;
+mod hooks;
+mod items;
+mod logs;
+mod meaning;
+mod outputs;
+mod peers;
+mod restart;
+mod submit;
+mod uploads;

@@ -1,0 +1,3 @@
+unpack
+$life/bin/life 5206 acorn.life > $out
+tail -n 1 $out

@@ -1,0 +1,2 @@
+unpack
+$agenda_tool/bin/agenda < agenda.json > $out

@@ -1,0 +1,1 @@
+$cal/bin/cal 2026 > $out

@@ -1,0 +1,3 @@
+unpack
+$forth/bin/forth collatz.fs > $out
+cat $out

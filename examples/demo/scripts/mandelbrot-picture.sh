@@ -1,0 +1,1 @@
+$mandelbrot/bin/mandelbrot 1500 > $out

@@ -1,0 +1,3 @@
+cmp $pi_machin $pi_gauss
+echo 'both formulas agree'
+cp $pi_machin $out

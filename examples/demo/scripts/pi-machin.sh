@@ -1,0 +1,1 @@
+$pi/bin/pi 20000 machin > $out

@@ -1,0 +1,1 @@
+$primes/bin/primes 200000 > $out

@@ -1,0 +1,2 @@
+unpack
+$bfc/bin/bfc triangle.bf > $out

@@ -1,0 +1,8 @@
+//! Examples of embedding Grange, and the graph that `grange demo` builds.
+//!
+//! The example programs are in `examples/`; this library is what they and the `grange` program share.
+//!
+//! [`demo`] ends where a graph of derivations is complete; [`hello`] is what the example farms build.
+
+pub mod demo;
+pub mod hello;

@@ -1,0 +1,118 @@
+//! The command line of `grange-agent`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, ValueEnum};
+use grange_model::AgentId;
+use serde::Deserialize;
+
+use crate::cli::{KeyValue, parse_key_value};
+
+/// Takes builds from a coordinator, builds them, and sends back what came of it
+///
+/// Everything can be said in a configuration file (--config; `packaging/agent.toml` has all of it, commented); what is
+/// said here counts more. An agent calls the coordinator and need not be reachable. `grange agent new` and `grange agent
+/// UUID password new` make the UUID and the password.
+///
+/// Exit status: 0 when it was told to stop; 64 if the command line, 78 if the configuration is wrong or this machine
+/// lacks what the builder needs; 1 for any other error.
+#[derive(Debug, Parser)]
+#[command(name = "grange-agent", version, max_term_width = 100)]
+#[command(
+    after_help = "Example:\n  grange-agent --coordinator https://farm.example.org:8745 \
+    --uuid 01938f4e-6b1c-7c3e-9f5b-0c2d8e4f6a10 --password-file /etc/grange/agent.password \
+    --state-dir /var/lib/grange-agent --max-parallel-builds 4"
+)]
+pub struct Cli {
+    /// How it is set up.
+    #[command(flatten)]
+    pub flags: Flags,
+    /// Write logs as JSON, one object on a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How it is set up.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Flags {
+    /// A file with settings, in TOML [default: none]
+    #[arg(long, value_name = "FILE", env = "GRANGE_AGENT_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// The coordinator: http://HOST:PORT, https://HOST:PORT or unix:PATH; it must be given
+    #[arg(long, value_name = "URL", env = "GRANGE_COORDINATOR")]
+    pub coordinator: Option<String>,
+    /// The agent's UUID; it must be given
+    #[arg(long, value_name = "UUID")]
+    pub uuid: Option<AgentId>,
+    /// A file whose first line is the agent's password; it must be given
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+    /// Where logs and results lie until they are sent; it must be given
+    #[arg(long, value_name = "D")]
+    pub state_dir: Option<PathBuf>,
+    /// What to build for; may be given several times [default: all that the builder can]
+    #[arg(long = "system", value_name = "S")]
+    pub systems: Vec<String>,
+    /// What the agent offers to builds that require it; may be given several times
+    #[arg(long = "tag", value_name = "K=V", value_parser = parse_key_value)]
+    pub tags: Vec<KeyValue>,
+    /// A key of the tags: only builds that require it come here; may be given several times
+    #[arg(long, value_name = "K")]
+    pub exclusive: Vec<String>,
+    /// How many builds run at once [default: 1]
+    #[arg(long, value_name = "N")]
+    pub max_parallel_builds: Option<u32>,
+    /// How many builds more are prepared meanwhile, so that their inputs are there [default: 1]
+    #[arg(long, value_name = "N")]
+    pub ahead: Option<u32>,
+    /// What NIX_BUILD_CORES says to builds; 0 is all [default: 0]
+    #[arg(long, value_name = "N")]
+    pub cores: Option<u32>,
+    /// What builds [default: sandbox]
+    #[arg(long, value_name = "BUILDER")]
+    pub builder: Option<BuilderKind>,
+    /// A file with the CA certificates to trust, in PEM, for an https coordinator [default: the system's]
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// Where the sandbox has its own store [default: STATE-DIR/store]
+    #[arg(long, value_name = "DIR")]
+    pub store: Option<PathBuf>,
+    /// What builds see that store as: /gnu/store or /nix/store [default: /gnu/store]
+    #[arg(long, value_name = "DIR")]
+    pub store_dir: Option<String>,
+    /// A file or directory of this machine that builds see too, read-only, at the same place; may be given several
+    /// times. Such builds need not come out the same elsewhere [default: none]
+    #[arg(long = "sandbox-path", value_name = "PATH")]
+    pub sandbox_paths: Vec<PathBuf>,
+}
+
+/// What builds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BuilderKind {
+    /// The embedded one, in Linux namespaces
+    Sandbox,
+    /// A guix-daemon; not in this version
+    Guix,
+    /// A nix-daemon; not in this version
+    Nix,
+}
+
+impl BuilderKind {
+    /// Whether this version has it.
+    ///
+    /// # Errors
+    ///
+    /// It has not: then the command line is wrong.
+    pub fn check(self) -> anyhow::Result<()> {
+        match self {
+            Self::Sandbox => Ok(()),
+            Self::Guix => Err(crate::failure::usage(
+                "this version has no builder `guix`: write --builder sandbox",
+            )),
+            Self::Nix => Err(crate::failure::usage(
+                "this version has no builder `nix`: write --builder sandbox",
+            )),
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! From command line and file to what an agent needs.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use grange_agent::AgentConfig;
+use grange_derivation::StoreDir;
+use grange_sandbox::{ProcessLimits, SandboxConfig, StoreConfig};
+use grange_transport_http::CoordinatorUrl;
+
+use super::cli::{BuilderKind, Flags};
+use super::file::{ConfigFile, SandboxSection};
+use crate::cli::tags;
+use crate::connect::{parse_url, read_secret};
+use crate::durations::parse_duration;
+use crate::failure;
+
+/// All that was decided, checked.
+#[derive(Debug)]
+pub struct Settings {
+    /// The coordinator.
+    pub coordinator: CoordinatorUrl,
+    /// CA certificates to trust; none for the system's.
+    pub ca: Option<PathBuf>,
+    /// The agent's own.
+    pub agent: AgentConfig,
+    /// The sandbox's store.
+    pub store: StoreConfig,
+    /// The sandbox.
+    pub sandbox: SandboxConfig,
+}
+
+impl Settings {
+    /// What flags say, else what their file says, else the defaults.
+    ///
+    /// # Errors
+    ///
+    /// The file or a setting is wrong, or one that must be given is not.
+    pub fn new(flags: &Flags) -> anyhow::Result<Self> {
+        let file = flags
+            .config
+            .as_deref()
+            .map(ConfigFile::read)
+            .transpose()?
+            .unwrap_or_default();
+        flags
+            .builder
+            .or(file.builder)
+            .unwrap_or(BuilderKind::Sandbox)
+            .check()?;
+        let missing = |flag: &str| {
+            failure::usage(format!(
+                "{flag} must be given, here or in the configuration file"
+            ))
+        };
+        let coordinator = flags
+            .coordinator
+            .clone()
+            .or_else(|| file.coordinator.clone());
+        let coordinator = parse_url(&coordinator.ok_or_else(|| missing("--coordinator"))?)?;
+        let uuid = flags.uuid.or(file.uuid).ok_or_else(|| missing("--uuid"))?;
+        let state_dir = flags.state_dir.clone().or_else(|| file.state_dir.clone());
+        let state_dir = state_dir.ok_or_else(|| missing("--state-dir"))?;
+        let password = flags
+            .password_file
+            .clone()
+            .or_else(|| file.password_file.clone());
+        let password = read_secret(&password.ok_or_else(|| missing("--password-file"))?)?;
+
+        let directory = flags.store.clone().or_else(|| file.sandbox.store.clone());
+        let directory = directory.unwrap_or_else(|| state_dir.join("store"));
+        let store_dir = match flags.store_dir.as_ref().or(file.sandbox.store_dir.as_ref()) {
+            Some(text) => StoreDir::new(text)
+                .map_err(|error| failure::config(format!("store directory: {error}")))?,
+            None => StoreDir::guix(),
+        };
+        let mut agent = AgentConfig::new(uuid, password, state_dir);
+        configure(&mut agent, flags, &file)?;
+        Ok(Self {
+            coordinator,
+            ca: flags.ca.clone().or_else(|| file.ca.clone()),
+            agent,
+            store: StoreConfig::new(directory, store_dir),
+            sandbox: sandbox(flags, file.sandbox)?,
+        })
+    }
+}
+
+fn configure(agent: &mut AgentConfig, flags: &Flags, file: &ConfigFile) -> anyhow::Result<()> {
+    agent.systems = Some(flags.systems.clone())
+        .filter(|systems| !systems.is_empty())
+        .or_else(|| file.systems.clone());
+    agent.tags = file.tags.clone();
+    agent.tags.extend(tags(&flags.tags));
+    agent.exclusive = file
+        .exclusive
+        .iter()
+        .chain(&flags.exclusive)
+        .cloned()
+        .collect();
+    agent.parallel = flags
+        .max_parallel_builds
+        .or(file.max_parallel_builds)
+        .unwrap_or(agent.parallel);
+    agent.ahead = flags.ahead.or(file.ahead).unwrap_or(agent.ahead);
+    agent.cores = flags.cores.or(file.cores).unwrap_or(agent.cores);
+    agent.uploads = file.uploads.unwrap_or(agent.uploads);
+    agent.results = file.results.unwrap_or(agent.results);
+    agent.fetches = file.fetches.unwrap_or(agent.fetches);
+    agent.compression_level = file.compression_level.unwrap_or(agent.compression_level);
+    agent.delete_outputs = file.delete_outputs.unwrap_or(agent.delete_outputs);
+    let durations: [(&str, &Option<String>, &mut Duration); 2] = [
+        ("wait", &file.wait, &mut agent.wait),
+        (
+            "durable-after",
+            &file.durable_after,
+            &mut agent.durable_after,
+        ),
+    ];
+    for (name, text, place) in durations {
+        if let Some(text) = text {
+            *place = parse_duration(text)
+                .map_err(|error| failure::config(format!("{name}: {error}")))?;
+        }
+    }
+    Ok(())
+}
+
+fn sandbox(flags: &Flags, section: SandboxSection) -> anyhow::Result<SandboxConfig> {
+    let mut config = SandboxConfig::default();
+    let paths = Some(flags.sandbox_paths.clone())
+        .filter(|paths| !paths.is_empty())
+        .or(section.paths);
+    config.sandbox_paths = paths.unwrap_or_default();
+    if let Some(path) = config
+        .sandbox_paths
+        .iter()
+        .find(|path| !path.is_absolute() || !path.exists())
+    {
+        return Err(failure::config(format!(
+            "sandbox path {}: it must be absolute and exist",
+            path.display()
+        )));
+    }
+    config.build_directory = section.build_directory;
+    config.features = section.features.unwrap_or(config.features);
+    config.certificates = section.certificates;
+    config.max_log_bytes = section.max_log;
+    config.first_build_uid = section.first_build_uid.unwrap_or(config.first_build_uid);
+    config.build_uids = section.build_uids.unwrap_or(config.build_uids);
+    config.impure_environment = section.impure_environment;
+    let mut limits = ProcessLimits::default();
+    limits.memory_bytes = section.max_memory;
+    limits.processes = section.max_processes;
+    limits.open_files = section.max_open_files;
+    limits.file_bytes = section.max_file_size;
+    config.limits = limits;
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Exit;
+
+    const UUID: &str = "01938f4e-6b1c-7c3e-9f5b-0c2d8e4f6a10";
+
+    #[test]
+    fn flags_count_more_than_the_file_and_the_file_more_than_defaults() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("agent.toml");
+        let text = format!(
+            "coordinator = \"http://127.0.0.1:1\"\nuuid = \"{UUID}\"\npassword-file = \"password\"\n\
+             state-dir = \"state\"\nahead = 3\nmax-parallel-builds = 7\nwait = \"5s\"\n\
+             [tags]\nroom = \"cellar\"\n[sandbox]\nstore-dir = \"/nix/store\"\nmax-open-files = 9\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        std::fs::write(directory.path().join("password"), "secret\n").unwrap();
+        let flags = Flags {
+            config: Some(file),
+            max_parallel_builds: Some(2),
+            ..Flags::default()
+        };
+        let settings = Settings::new(&flags).unwrap();
+        assert_eq!((settings.agent.parallel, settings.agent.ahead), (2, 3));
+        assert_eq!(settings.agent.wait, Duration::from_secs(5));
+        assert_eq!(settings.agent.password.0, "secret");
+        assert_eq!(settings.agent.tags["room"], "cellar");
+        assert_eq!(settings.store.store_dir, StoreDir::nix());
+        assert_eq!(
+            settings.store.directory,
+            directory.path().join("state/store")
+        );
+        assert_eq!(settings.sandbox.limits.open_files, Some(9));
+    }
+
+    #[test]
+    fn what_must_be_given_and_what_is_not_there_is_named() {
+        let error = Settings::new(&Flags::default()).unwrap_err();
+        assert!(error.to_string().contains("--coordinator"), "{error}");
+        assert_eq!(failure::exit_of(&error), Exit::Usage);
+        for builder in [BuilderKind::Guix, BuilderKind::Nix] {
+            let error = Settings::new(&Flags {
+                builder: Some(builder),
+                ..Flags::default()
+            })
+            .unwrap_err();
+            assert!(
+                error.to_string().contains("this version has no builder"),
+                "{error}"
+            );
+            assert_eq!(failure::exit_of(&error), Exit::Usage);
+        }
+    }
+}

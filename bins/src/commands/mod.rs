@@ -1,0 +1,19 @@
+//! The commands of `grange`.
+
+mod agents;
+mod build;
+mod builds;
+mod completions;
+mod derivation;
+mod fetch;
+mod log;
+mod man;
+mod nar;
+mod resolve;
+mod run;
+mod show;
+mod submit;
+mod wait;
+
+pub use run::{main, usage_error};
+pub(crate) use wait::summary;

@@ -1,0 +1,138 @@
+//! `grange build UUID show`.
+
+use grange_coordinator::client::Client;
+use grange_interfaces::message::BuildView;
+use grange_model::BuildId;
+
+use crate::durations::show_milliseconds;
+use crate::output::{Output, show_time};
+
+pub(super) async fn build(client: &Client, build: BuildId, output: Output) -> anyhow::Result<()> {
+    let view = client.build(build).await?;
+    output.value(&view, text)
+}
+
+fn text(view: &BuildView) -> String {
+    let mut lines = Vec::new();
+    let mut line = |name: &str, value: String| {
+        if !value.is_empty() {
+            lines.push(format!("{name:<13}{value}"));
+        }
+    };
+    let summary = &view.summary;
+    line(
+        "build",
+        format!(
+            "{}{}",
+            summary.id,
+            if summary.implicit {
+                " (made for an input)"
+            } else {
+                ""
+            }
+        ),
+    );
+    line("derivation", summary.derivation.clone());
+    line("state", summary.state.as_str().to_owned());
+    view.reasons
+        .iter()
+        .for_each(|reason| line("", reason.clone()));
+    line("system", summary.system.clone());
+    let derived = (view.derived_priority != summary.priority).then_some(view.derived_priority);
+    line(
+        "priority",
+        format!(
+            "{}{}",
+            summary.priority,
+            derived
+                .map(|p| format!(", derived {p}"))
+                .unwrap_or_default()
+        ),
+    );
+    line("tags", pairs(&summary.tags));
+    line("requires", pairs(&view.requires));
+    line(
+        "limits",
+        format!(
+            "{} in all, {} without a word",
+            show_milliseconds(view.timeout_ms),
+            show_milliseconds(view.max_silent_ms)
+        ),
+    );
+    line("submitted", show_time(summary.submitted_at_ms));
+    line(
+        "ended",
+        summary.ended_at_ms.map(show_time).unwrap_or_default(),
+    );
+    view.waits_for
+        .iter()
+        .for_each(|input| line("waits for", input.clone()));
+    for attempt in &view.attempts {
+        let took = attempt
+            .ended_at_ms
+            .map(|end| show_milliseconds(end.saturating_sub(attempt.assigned_at_ms)));
+        let took = took
+            .map(|took| format!(" after {took}"))
+            .unwrap_or_default();
+        let message = if attempt.message.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", attempt.message)
+        };
+        line(
+            "attempt",
+            format!(
+                "{} by agent {}: {}{took}{message}",
+                attempt.id, attempt.agent, attempt.state
+            ),
+        );
+    }
+    for failure in &view.setup_failures {
+        line(
+            "setup failure",
+            format!(
+                " agent {} at {}: {}",
+                failure.agent,
+                show_time(failure.at_ms),
+                failure.message
+            ),
+        );
+    }
+    for cause in &view.causes {
+        line(
+            "lost input",
+            format!(
+                "{} ({}, build {})",
+                cause.derivation, cause.reason, cause.build
+            ),
+        );
+        line(
+            "root cause",
+            format!("{} (build {})", cause.root_derivation, cause.root),
+        );
+    }
+    for made in &view.outputs {
+        let mut notes = vec![if made.available {
+            "can be fetched"
+        } else {
+            "not available"
+        }];
+        if made.canonical == Some(false) {
+            notes.push("another build's is served");
+        }
+        line(
+            "output",
+            format!("{} {} ({})", made.name, made.path, notes.join(", ")),
+        );
+    }
+    lines.join("\n")
+}
+
+/// `key=value key=value`.
+pub(super) fn pairs(tags: &grange_model::Tags) -> String {
+    let pairs: Vec<String> = tags
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    pairs.join(" ")
+}

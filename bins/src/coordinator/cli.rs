@@ -1,0 +1,92 @@
+//! The command line of `grange-coordinator`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use grange_transport_http::ListenAddress;
+
+/// Gives builds to agents, and keeps what comes of them
+///
+/// Everything can be said in a configuration file (--config; `packaging/coordinator.toml` has all of it, commented);
+/// what is said here counts more. As long as it runs, nobody else may use its database and its artifacts.
+///
+/// Exit status: 0 when it was told to stop; 64 if the command line, 78 if the configuration is wrong; 1 for any other
+/// error.
+#[derive(Debug, Parser)]
+#[command(name = "grange-coordinator", version, max_term_width = 100)]
+#[command(
+    after_help = "Example:\n  grange-coordinator --config /etc/grange/coordinator.toml\n  \
+    grange-coordinator --state-dir ./farm --listen 127.0.0.1:8745 --admin unix:./farm/admin.sock"
+)]
+pub struct Cli {
+    /// How it is set up.
+    #[command(flatten)]
+    pub flags: Flags,
+    /// Print JSON: logs on standard error, one object on a line, and what commands print
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do instead of running.
+    #[command(subcommand)]
+    pub command: Option<CoordinatorCommand>,
+}
+
+/// How it is set up.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Settings")]
+pub struct Flags {
+    /// A file with settings, in TOML [default: none]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "GRANGE_COORDINATOR_CONFIG"
+    )]
+    pub config: Option<PathBuf>,
+    /// Where database and artifacts lie unless said otherwise [default: /var/lib/grange for root, else
+    /// $XDG_STATE_HOME/grange, ~/.local/state/grange]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// The database: sqlite:PATH [default: sqlite:STATE-DIR/grange.db]
+    #[arg(long, global = true, value_name = "URI")]
+    pub database: Option<String>,
+    /// Where nars, sources and logs lie [default: STATE-DIR/artifacts]
+    #[arg(long, value_name = "DIR")]
+    pub artifacts: Option<PathBuf>,
+    /// Where agents, and clients with a token, reach it: ADDR:PORT; may be given several times
+    /// [default: 127.0.0.1:8745]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Vec<ListenAddress>,
+    /// Where operators reach it: unix:PATH, which only its own user and root can open, or ADDR:PORT, where every command
+    /// needs a token [default: unix:/run/grange/admin.sock for root, else unix:$XDG_RUNTIME_DIR/grange/admin.sock]
+    #[arg(long, value_name = "unix:PATH|ADDR")]
+    pub admin: Option<ListenAddress>,
+    /// A store directory that derivations may be for; may be given several times [default: /gnu/store and /nix/store]
+    #[arg(long = "store-dir", value_name = "DIR")]
+    pub store_dirs: Vec<String>,
+    /// The certificate, in PEM, then those that lead from it to its CA [default: none, no TLS]
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's private key, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// A file with admin tokens, one on a line, or their hashes as `grange-coordinator token` prints them
+    /// [default: none, so that only the Unix socket may administer]
+    #[arg(long, value_name = "FILE")]
+    pub admin_token_file: Option<PathBuf>,
+    /// Take the database from another coordinator that still seems to use it; that one will end
+    #[arg(long)]
+    pub take_over: bool,
+}
+
+/// What to do instead of running.
+#[derive(Clone, Debug, Subcommand)]
+pub enum CoordinatorCommand {
+    /// Check all of the database and its schema; no coordinator may run on it meanwhile
+    #[command(
+        after_help = "Example:\n  grange-coordinator check --database sqlite:/var/lib/grange/grange.db"
+    )]
+    Check,
+    /// Make an admin token, and print it and the line for the token file
+    #[command(after_help = "Example:\n  grange-coordinator token")]
+    Token,
+}

@@ -1,0 +1,92 @@
+//! A coordinator as a process.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use grange_artifacts_dir::ArtifactsDir;
+use grange_coordinator::{Coordinator, MissingInputs, Parts, SystemClock};
+use grange_interfaces::Stop;
+use grange_model::Limits;
+use grange_transport_http::{ListenAddress, Server, ServerConfig};
+use sd_notify::NotifyState;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+
+use super::settings::{Settings, datastore, make_parent};
+use crate::connect::SOFTWARE;
+use crate::durations::milliseconds;
+
+/// Runs until SIGTERM or SIGINT, or until the coordinator loses its database.
+pub(super) async fn run(settings: Settings) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    // First the addresses: whoever cannot listen shall not claim the database.
+    let servers = bind(&settings).await?;
+    let limits = &settings.coordinator.default_limits;
+    let limits = Limits {
+        timeout_ms: milliseconds(limits.timeout),
+        max_silent_ms: milliseconds(limits.max_silent),
+    };
+    let parts = Parts {
+        datastore: datastore(&settings)?,
+        artifacts: Arc::new(open_artifacts(&settings.artifacts)?),
+        clock: Arc::new(SystemClock),
+        hooks: vec![Arc::new(MissingInputs { limits })],
+        seed: rand::random(),
+        claim: settings.claim,
+    };
+    let mut coordinator = Coordinator::start(settings.coordinator, parts)
+        .await
+        .context("cannot start")?;
+    let (mut stopper, stop) = Stop::new();
+    let mut serving = JoinSet::new();
+    for server in servers {
+        tracing::info!(address = %server.local_addr(), "listening");
+        serving.spawn(server.serve(coordinator.endpoint(), stop.clone()));
+    }
+    tell_manager(&[NotifyState::Ready]);
+    let lost = tokio::select! {
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+        stopped = coordinator.ended() => Some(stopped),
+    };
+    tracing::info!("stopping");
+    tell_manager(&[NotifyState::Stopping]);
+    stopper.stop();
+    while serving.join_next().await.is_some() {}
+    coordinator.stop().await;
+    lost.map_or(Ok(()), |stopped| Err(stopped.into()))
+}
+
+async fn bind(settings: &Settings) -> anyhow::Result<Vec<Server>> {
+    let mut servers = Vec::new();
+    let admin = std::iter::once((&settings.admin, true));
+    for (address, is_admin) in admin.chain(settings.listen.iter().map(|address| (address, false))) {
+        let is_unix = matches!(address, ListenAddress::Unix(_));
+        let mut config = ServerConfig::default();
+        config.software = SOFTWARE.to_owned();
+        config.trusted = is_admin && is_unix;
+        config.tls = settings.tls.clone().filter(|_| !is_unix);
+        if let ListenAddress::Unix(path) = address {
+            make_parent(path)?;
+        } else if is_admin && settings.coordinator.admin_tokens.is_empty() {
+            tracing::warn!(%address, "nobody can administer over TCP: there are no admin tokens");
+        }
+        servers.push(Server::bind(address.clone(), config).await?);
+    }
+    Ok(servers)
+}
+
+fn open_artifacts(directory: &Path) -> anyhow::Result<ArtifactsDir> {
+    make_parent(directory)?;
+    ArtifactsDir::open(directory)
+        .with_context(|| format!("cannot open the artifacts in {}", directory.display()))
+}
+
+/// Tells systemd, if it started us.
+pub(crate) fn tell_manager(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!(%error, "cannot tell the service manager");
+    }
+}

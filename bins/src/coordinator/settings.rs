@@ -1,0 +1,255 @@
+//! From command line and file to what a coordinator needs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use grange_coordinator::CoordinatorConfig;
+use grange_derivation::StoreDir;
+use grange_interfaces::{Claim, Datastore};
+use grange_store_sqlite::{SqliteConfig, SqliteDatastore, path_of_uri};
+use grange_transport_http::{ListenAddress, Pem, Tls};
+
+use super::cli::Flags;
+use super::file::{ConfigFile, FarmSection};
+use super::read_tokens;
+use crate::durations::parse_duration;
+use crate::{failure, places};
+
+/// Where agents reach a coordinator that is not told otherwise.
+const LISTEN: &str = "127.0.0.1:8745";
+
+/// All that was decided, checked.
+#[derive(Debug)]
+pub struct Settings {
+    /// The database.
+    pub database: String,
+    /// Where nars, sources and logs lie.
+    pub artifacts: PathBuf,
+    /// Where agents, and clients with a token, reach it.
+    pub listen: Vec<ListenAddress>,
+    /// Where operators reach it.
+    pub admin: ListenAddress,
+    /// Certificate and key.
+    pub tls: Option<Tls>,
+    /// How the database is claimed.
+    pub claim: Claim,
+    /// The coordinator's own.
+    pub coordinator: CoordinatorConfig,
+}
+
+impl Settings {
+    /// What flags say, else what their file says, else the defaults.
+    ///
+    /// # Errors
+    ///
+    /// The file or a setting is wrong.
+    pub fn new(flags: &Flags) -> anyhow::Result<Self> {
+        let file = flags
+            .config
+            .as_deref()
+            .map(ConfigFile::read)
+            .transpose()?
+            .unwrap_or_default();
+        let state_dir = flags
+            .state_dir
+            .clone()
+            .or(file.state_dir)
+            .unwrap_or_else(places::coordinator_state);
+        let default_database = || format!("sqlite:{}", state_dir.join("grange.db").display());
+        let listen = match (&flags.listen, file.listen) {
+            (flags, _) if !flags.is_empty() => flags.clone(),
+            (_, Some(texts)) => texts
+                .iter()
+                .map(|text| address("listen", text))
+                .collect::<anyhow::Result<_>>()?,
+            (_, None) => vec![address("listen", LISTEN)?],
+        };
+        let admin = match (&flags.admin, file.admin) {
+            (Some(admin), _) => admin.clone(),
+            (None, Some(text)) => address("admin", &text)?,
+            (None, None) => ListenAddress::Unix(places::coordinator_socket()),
+        };
+        let tls = match (&flags.tls_cert, &flags.tls_key, file.tls) {
+            (Some(cert), Some(key), _) => Some((cert.clone(), key.clone())),
+            (_, _, tls) => tls.map(|tls| (tls.cert, tls.key)),
+        };
+        let mut coordinator = CoordinatorConfig::default();
+        farm(&mut coordinator, &file.farm)?;
+        let store_dirs = Some(flags.store_dirs.clone())
+            .filter(|dirs| !dirs.is_empty())
+            .or(file.store_dirs);
+        if let Some(dirs) = store_dirs {
+            coordinator.store_dirs = dirs
+                .iter()
+                .map(|dir| store_dir(dir))
+                .collect::<anyhow::Result<_>>()?;
+        }
+        if coordinator.store_dirs.is_empty() {
+            return Err(failure::config(
+                "there must be at least one store directory",
+            ));
+        }
+        if let Some(file) = flags.admin_token_file.clone().or(file.admin_token_file) {
+            coordinator.admin_tokens = read_tokens(&file)?;
+        }
+        Ok(Self {
+            database: flags
+                .database
+                .clone()
+                .or(file.database)
+                .unwrap_or_else(default_database),
+            artifacts: flags
+                .artifacts
+                .clone()
+                .or(file.artifacts)
+                .unwrap_or_else(|| state_dir.join("artifacts")),
+            listen,
+            admin,
+            tls: tls.map(|(cert, key)| Tls {
+                cert: Pem::File(cert),
+                key: Pem::File(key),
+            }),
+            claim: if flags.take_over {
+                Claim::Force
+            } else {
+                Claim::Exclusive
+            },
+            coordinator,
+        })
+    }
+}
+
+/// Opens the database that a URI names, and makes the directory that it lies in.
+///
+/// # Errors
+///
+/// The URI is none, or the database cannot be opened.
+pub fn open_datastore(uri: &str) -> anyhow::Result<Arc<SqliteDatastore>> {
+    let path = path_of_uri(uri).map_err(|error| failure::config(format!("database: {error}")))?;
+    make_parent(&path)?;
+    let opened = SqliteDatastore::open(&path, SqliteConfig::default());
+    Ok(Arc::new(opened.with_context(|| {
+        format!("cannot open the database {}", path.display())
+    })?))
+}
+
+/// The same as the trait that a coordinator takes.
+pub(super) fn datastore(settings: &Settings) -> anyhow::Result<Arc<dyn Datastore>> {
+    Ok(open_datastore(&settings.database)?)
+}
+
+/// Makes the directory of a file, for its owner alone, if it is not there.
+pub(super) fn make_parent(path: &std::path::Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(parent)
+            .with_context(|| format!("cannot make the directory {}", parent.display())),
+        _ => Ok(()),
+    }
+}
+
+fn address(name: &str, text: &str) -> anyhow::Result<ListenAddress> {
+    text.parse()
+        .map_err(|error| failure::config(format!("{name}: {error}")))
+}
+
+fn store_dir(text: &str) -> anyhow::Result<StoreDir> {
+    StoreDir::new(text).map_err(|error| failure::config(format!("store directory: {error}")))
+}
+
+fn farm(config: &mut CoordinatorConfig, farm: &FarmSection) -> anyhow::Result<()> {
+    let durations: [(&str, &Option<String>, &mut Duration); 6] = [
+        ("lease", &farm.lease, &mut config.lease),
+        ("timeout", &farm.timeout, &mut config.default_limits.timeout),
+        (
+            "max-silent",
+            &farm.max_silent,
+            &mut config.default_limits.max_silent,
+        ),
+        (
+            "remember-failures",
+            &farm.remember_failures,
+            &mut config.remember_failures,
+        ),
+        (
+            "remember-cancels",
+            &farm.remember_cancels,
+            &mut config.remember_cancels,
+        ),
+        (
+            "setup-backoff",
+            &farm.setup_backoff,
+            &mut config.setup_backoff,
+        ),
+    ];
+    for (name, text, place) in durations {
+        if let Some(text) = text {
+            *place = parse_duration(text)
+                .map_err(|error| failure::config(format!("farm.{name}: {error}")))?;
+        }
+    }
+    config.max_log = farm.max_log.unwrap_or(config.max_log);
+    config.max_output = farm.max_output.unwrap_or(config.max_output);
+    config.max_derivation = farm.max_derivation.unwrap_or(config.max_derivation);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_count_more_than_the_file_and_the_file_more_than_defaults() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("coordinator.toml");
+        let text = "state-dir = \"/x\"\nlisten = [\"127.0.0.1:1\"]\n[farm]\nlease = \"10s\"\nmax-log = 5\n";
+        std::fs::write(&file, text).unwrap();
+        let mut flags = Flags {
+            config: Some(file),
+            ..Flags::default()
+        };
+        let settings = Settings::new(&flags).unwrap();
+        assert_eq!(settings.database, "sqlite:/x/grange.db");
+        assert_eq!(settings.artifacts, PathBuf::from("/x/artifacts"));
+        assert_eq!(settings.listen, ["127.0.0.1:1".parse().unwrap()]);
+        assert_eq!(settings.coordinator.lease, Duration::from_secs(10));
+        assert_eq!(settings.coordinator.max_log, 5);
+        assert_eq!(settings.claim, Claim::Exclusive);
+
+        flags.listen = vec!["[::1]:2".parse().unwrap()];
+        flags.state_dir = Some("/y".into());
+        flags.store_dirs = vec!["/nix/store".into()];
+        let settings = Settings::new(&flags).unwrap();
+        assert_eq!(settings.listen, flags.listen);
+        assert_eq!(settings.database, "sqlite:/y/grange.db");
+        assert_eq!(settings.coordinator.store_dirs, [StoreDir::nix()]);
+    }
+
+    #[test]
+    fn wrong_settings_are_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("coordinator.toml");
+        for (text, name) in [
+            ("listen = [\"nowhere\"]", "listen"),
+            ("admin = \"unix:\"", "admin"),
+            ("store-dirs = []", "store directory"),
+            ("store-dirs = [\"gnu\"]", "store directory"),
+            ("[farm]\ntimeout = \"soon\"", "farm.timeout"),
+            ("admin-token-file = \"none\"", "admin tokens"),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            let flags = Flags {
+                config: Some(file.clone()),
+                ..Flags::default()
+            };
+            let error = Settings::new(&flags).unwrap_err();
+            assert!(error.to_string().contains(name), "{text}: {error}");
+            assert_eq!(failure::exit_of(&error), failure::Exit::Config, "{text}");
+        }
+    }
+}

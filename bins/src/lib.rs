@@ -1,0 +1,26 @@
+//! Grange's programs: `grange`, `grange-coordinator`, `grange-agent`.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`cli`] | what `grange` is told on its command line |
+//! | [`commands`] | one module for each of its commands |
+//! | [`demo`] | `grange demo`: a farm in one process |
+//! | [`coordinator`] | `grange-coordinator` |
+//! | [`agent`] | `grange-agent` |
+//! | [`connect`], [`failure`], [`output`], [`progress`] | what they share |
+//!
+//! **Invariant:** only this crate reads the environment and ends the process; all it does otherwise is to put together
+//! parts of the other crates.
+
+pub mod agent;
+pub mod cli;
+pub mod commands;
+pub mod connect;
+pub mod coordinator;
+pub mod demo;
+pub mod durations;
+pub mod failure;
+pub mod logging;
+pub mod output;
+pub mod places;
+pub mod progress;

@@ -1,0 +1,142 @@
+//! The test.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use grange_bins::connect::client_config;
+use grange_coordinator::client::Client;
+use grange_interfaces::Peer;
+use grange_interfaces::message::FactView;
+use grange_model::FactNumber;
+use grange_sandbox::{Helper, check_support};
+use grange_transport_http::{CoordinatorUrl, HttpEndpoint};
+
+use crate::builds::Build;
+use crate::processes::Place;
+use crate::random::Random;
+
+/// How often each is killed.
+const KILLS: u64 = 20;
+const BUILDS: usize = 30;
+/// Each so many builds is followed.
+const FOLLOWED: usize = 3;
+const LONGEST: Duration = Duration::from_secs(55);
+
+fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().unwrap()
+}
+
+/// Whether this machine can build at all; says so if not.
+fn can_build() -> bool {
+    let agent = PathBuf::from(env!("CARGO_BIN_EXE_grange-agent"));
+    match runtime().block_on(check_support(&Helper::Program(agent))) {
+        Ok(()) => true,
+        Err(error) => {
+            println!("skipped: {error}");
+            false
+        }
+    }
+}
+
+#[test]
+fn nothing_acknowledged_is_lost() {
+    if !can_build() {
+        return;
+    }
+    let begin = Instant::now();
+    let end = begin + LONGEST;
+    let mut random = Random::new();
+    let directory = tempfile::tempdir().unwrap();
+    let place = Place::new(directory.path());
+    let builds: Vec<_> = (0..BUILDS).map(|n| Build::new(&place, n)).collect();
+    let mut coordinator = place.coordinator();
+    let mut agent = place.agent();
+
+    let followed = std::thread::scope(|scope| {
+        let submitting = scope.spawn(|| {
+            let mut followed = Vec::new();
+            for (n, build) in builds.iter().enumerate() {
+                build.submit(&place, end);
+                if n % FOLLOWED == 0 {
+                    followed.push((build, build.follow(&place)));
+                }
+            }
+            followed
+        });
+        let (mut coordinators, mut agents) = (KILLS, KILLS);
+        while coordinators + agents > 0 {
+            std::thread::sleep(random.pause(700));
+            if random.below(coordinators + agents) < coordinators {
+                coordinators -= 1;
+                coordinator.crash();
+            } else {
+                agents -= 1;
+                agent.crash();
+            }
+        }
+        submitting.join().unwrap()
+    });
+    println!("killed {KILLS} times each after {:?}", begin.elapsed());
+
+    let mut logs = Vec::new();
+    for build in &builds {
+        let view = build.wait(&place, end);
+        assert_eq!(view["outputs"][0]["available"], true, "{view:#}");
+        logs.push(build.check_log(&place));
+        let to = directory.path().join(&build.name);
+        let output = build.output.to_string();
+        place.grange(&["fetch", &output, "--to", to.to_str().unwrap()]);
+        let content = std::fs::read(&to).unwrap();
+        assert_eq!(content.len(), build.name.len() + 1 + 500_000);
+    }
+    for (build, following) in followed {
+        let at = builds
+            .iter()
+            .position(|other| other.id == build.id)
+            .unwrap();
+        while !following.is_finished() {
+            assert!(Instant::now() < end, "a log that is followed does not end");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let read = following.join().unwrap();
+        assert!(
+            read == logs[at],
+            "{}: {}",
+            build.name,
+            String::from_utf8_lossy(&read)
+        );
+    }
+    let facts = runtime().block_on(facts(&place));
+    for build in &builds {
+        check_facts(build, &facts);
+    }
+    println!("all is there after {:?}", begin.elapsed());
+}
+
+/// It ends once, and nothing is begun after that.
+fn check_facts(build: &Build, facts: &[FactView]) {
+    let own = facts.iter().filter(|fact| {
+        let mut ids = fact.builds.iter().map(ToString::to_string);
+        ids.any(|id| id == build.id)
+    });
+    let words: Vec<_> = own.map(|fact| &*fact.what).collect();
+    assert_eq!(words.first(), Some(&"submitted"), "{words:?}");
+    assert_eq!(words.last(), Some(&"ended"), "{words:?}");
+    let count = |wanted| words.iter().filter(|word| **word == wanted).count();
+    // An agent that is killed is given its attempt again: it is no other attempt.
+    assert_eq!(
+        (count("submitted"), count("started"), count("ended")),
+        (1, 1, 1),
+        "{words:?}"
+    );
+}
+
+async fn facts(place: &Place) -> Vec<FactView> {
+    let url: CoordinatorUrl = place.admin.parse().unwrap();
+    let endpoint = HttpEndpoint::connect(url, client_config(None, "crash test")).unwrap();
+    let client = Client::new(Arc::new(endpoint), Peer::Local);
+    let (facts, _) = client.facts(Some(FactNumber(0)), 0).await.unwrap();
+    facts
+}

@@ -1,0 +1,10 @@
+//! The programs, as processes.
+
+#![expect(clippy::print_stdout, reason = "a skipped test says why")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod demo;
+mod farm;
+mod help;
+mod local;
+mod process;

@@ -1,0 +1,59 @@
+//! What the tests need on a fresh Debian 12 with Rust.
+
+use std::os::unix::fs::MetadataExt;
+use std::process::{Command, Stdio};
+
+use anyhow::Result;
+
+use crate::run;
+
+/// Debian packages, and a program or file by which to tell that each is there.
+const PACKAGES: &[(&str, &str)] = &[
+    ("build-essential", "/usr/bin/cc"),
+    ("curl", "/usr/bin/curl"),
+    ("git", "/usr/bin/git"),
+    ("openssl", "/usr/bin/openssl"),
+    ("util-linux", "/usr/bin/setpriv"),
+    ("xz-utils", "/usr/bin/xz"),
+    ("zstd", "/usr/bin/zstd"),
+];
+
+/// Installs the packages that are not there.
+pub(crate) fn packages() -> Result<()> {
+    let absent = PACKAGES
+        .iter()
+        .filter(|(_, file)| !std::path::Path::new(file).exists());
+    let absent: Vec<&str> = absent.map(|(package, _)| *package).collect();
+    if absent.is_empty() {
+        return Ok(());
+    }
+    let root = std::fs::metadata("/proc/self")?.uid() == 0;
+    let sudo: &[&str] = if root { &[] } else { &["sudo"] };
+    let run = |arguments: &[&str]| {
+        run::step_with(
+            "packages",
+            &[sudo, &["apt-get"], arguments].concat(),
+            &[("DEBIAN_FRONTEND", "noninteractive")],
+        )
+    };
+    run(&["update", "--quiet"])?;
+    run(&[
+        &["install", "--yes", "--quiet", "--no-install-recommends"],
+        absent.as_slice(),
+    ]
+    .concat())
+}
+
+/// Gets the toolchain that sandboxed tests build with: packages that are unpacked, not installed.
+pub(crate) fn seeds() -> Result<()> {
+    let mut show = Command::new("apt-cache");
+    show.args(["show", "tcc"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let known = show.status().is_ok_and(|status| status.success());
+    let root = std::fs::metadata("/proc/self")?.uid() == 0;
+    if !known && root {
+        run::step("package lists", &["apt-get", "update", "--quiet"])?;
+    }
+    run::step("seeds", &["sh", "xtask/seeds"])
+}

@@ -1,0 +1,83 @@
+//! Grange's own tasks.
+//!
+//! `cargo xtask verify` says whether a tree may land, and never writes into it; `--install` first
+//! installs what the tests need. `cargo xtask fix` mends what can be mended by itself.
+
+mod edges;
+mod install;
+mod run;
+mod tidy;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "\
+usage: cargo xtask verify [--install]   formatting, lints, edges, documentation, tests
+       cargo xtask fix                  formatting, and lints that mend themselves
+       cargo xtask seeds                the toolchain that tests build with, into target/seeds";
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        ["verify"] => verify(),
+        ["verify", "--install"] => {
+            install::packages()?;
+            install::seeds()?;
+            verify()
+        }
+        ["fix"] => fix(),
+        ["seeds"] => install::seeds(),
+        _ => bail!("{USAGE}"),
+    }
+}
+
+fn verify() -> Result<()> {
+    run::step("formatting", &["cargo", "fmt", "--all", "--check"])?;
+    tidy::check()?;
+    edges::check()?;
+    run::step(
+        "lints",
+        &[
+            "cargo",
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "--deny",
+            "warnings",
+        ],
+    )?;
+    run::step_with(
+        "documentation",
+        &[
+            "cargo",
+            "doc",
+            "--workspace",
+            "--no-deps",
+            "--document-private-items",
+        ],
+        &[(
+            "RUSTDOCFLAGS",
+            "--deny warnings --allow rustdoc::private_intra_doc_links",
+        )],
+    )?;
+    // The programs first: tests start them as processes.
+    run::step("programs", &["cargo", "build", "--package", "grange-bins"])?;
+    run::step("tests", &["cargo", "test", "--workspace", "--no-fail-fast"])
+}
+
+fn fix() -> Result<()> {
+    run::step(
+        "lints",
+        &[
+            "cargo",
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--fix",
+            "--allow-dirty",
+            "--allow-staged",
+        ],
+    )?;
+    run::step("formatting", &["cargo", "fmt", "--all"])
+}

@@ -42,19 +42,43 @@ pub(crate) struct Place {
     pub user: User,
 }
 
+impl Place {
+    /// Removes the directories on a thread that may block: there can be many files in them.
+    pub(crate) async fn remove(self) {
+        if let Err(error) = tokio::task::spawn_blocking(move || drop(self)).await {
+            tracing::warn!(%error, "a build's directory could not be removed");
+        }
+    }
+}
+
 impl Attempt<'_> {
     /// Runs the builder and looks at what it made.
     pub(crate) async fn run(&self, mut log: Log, stop: &Stop) -> Result<Made, BuildError> {
         let place = self.place()?;
-        let owner = match builtin::Builtin::of(&self.job.derivation) {
-            Some(builtin) => builtin?.run(self, &place, &mut log, stop).await?,
-            None => {
-                let plan = self.plan(&place).await?;
-                self.run_plan(&plan, &mut log, stop).await?;
-                place.user.is_other().then_some(place.user.outside().uid)
+        match self.make(&place, &mut log, stop).await {
+            Ok(owner) => self.finish(place, owner).await,
+            Err(error) => {
+                place.remove().await;
+                Err(error)
             }
-        };
-        self.finish(place, owner).await
+        }
+    }
+
+    /// Runs the builder; returns whose the outputs must be, if not ours.
+    async fn make(
+        &self,
+        place: &Place,
+        log: &mut Log,
+        stop: &Stop,
+    ) -> Result<Option<u32>, BuildError> {
+        match builtin::Builtin::of(&self.job.derivation) {
+            Some(builtin) => builtin?.run(self, place, log, stop).await,
+            None => {
+                let plan = self.plan(place)?;
+                self.run_plan(&plan, log, stop).await?;
+                Ok(place.user.is_other().then_some(place.user.outside().uid))
+            }
+        }
     }
 
     /// Makes the directories.
@@ -79,7 +103,7 @@ impl Attempt<'_> {
     }
 
     /// What the helper is told. Blocks for a moment: inputs are looked at and small files written.
-    async fn plan(&self, place: &Place) -> Result<Plan, BuildError> {
+    fn plan(&self, place: &Place) -> Result<Plan, BuildError> {
         let derivation: &Derivation = &self.job.derivation;
         let config = &self.shared.config;
         let directory = self.dialect.build_dir(&derivation.name);

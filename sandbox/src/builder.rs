@@ -96,7 +96,8 @@ impl Builder for SandboxBuilder {
             &self.shared.store,
         )?;
         let made = self.shared.register(finished.outputs).await;
-        drop((finished.guard, hold));
+        finished.guard.remove().await;
+        drop(hold);
         made
     }
 }

@@ -3,7 +3,6 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -173,70 +172,45 @@ async fn copy_log(
 }
 
 /// When the build began and last said something.
-struct Activity {
-    changed: watch::Sender<Moments>,
-    /// Whether a piece of log is being handed over.
-    held: Mutex<bool>,
-}
+struct Activity(watch::Sender<Moments>);
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Moments {
     started: Option<Instant>,
-    /// None while a piece of log is being handed over.
     last: Option<Instant>,
+    /// Whether a piece of log is being handed over.
+    held: bool,
 }
 
 impl Activity {
     fn new() -> Self {
-        Self {
-            changed: watch::Sender::new(Moments {
-                started: None,
-                last: None,
-            }),
-            held: Mutex::new(false),
-        }
+        Self(watch::Sender::new(Moments::default()))
     }
 
     fn started(&self) {
-        let now = Instant::now();
-        self.changed.send_modify(|moments| {
-            moments.started = Some(now);
-            if !self.is_held() {
-                moments.last = Some(now);
-            }
-        });
+        let now = Some(Instant::now());
+        self.0
+            .send_modify(|moments| (moments.started, moments.last) = (now, now));
     }
 
     fn hold(&self) {
-        self.set_held(true);
-        self.changed.send_modify(|moments| moments.last = None);
+        self.0.send_modify(|moments| moments.held = true);
     }
 
     fn seen(&self) {
-        self.set_held(false);
-        self.changed
-            .send_modify(|moments| moments.last = Some(Instant::now()));
-    }
-
-    fn is_held(&self) -> bool {
-        *self
-            .held
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    fn set_held(&self, held: bool) {
-        *self
-            .held
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner) = held;
+        self.0
+            .send_modify(|moments| (moments.last, moments.held) = (Some(Instant::now()), false));
     }
 
     /// Returns when a limit is passed.
     async fn watch(&self, limits: Limits) -> Ran {
-        let mut changed = self.changed.subscribe();
+        let mut changed = self.0.subscribe();
         loop {
-            let Moments { started, last } = *changed.borrow_and_update();
+            let Moments {
+                started,
+                last,
+                held,
+            } = *changed.borrow_and_update();
             let Some(started) = started else {
                 let _ = changed.changed().await;
                 continue;

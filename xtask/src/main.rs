@@ -8,6 +8,8 @@ mod install;
 mod run;
 mod tidy;
 
+use std::process::ExitCode;
+
 use anyhow::{Result, bail};
 
 const USAGE: &str = "\
@@ -15,7 +17,17 @@ usage: cargo xtask verify [--install]   formatting, lints, edges, documentation,
        cargo xtask fix                  formatting, and lints that mend themselves
        cargo xtask seeds                the toolchain that tests build with, into target/seeds";
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match task() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn task() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {

@@ -168,16 +168,23 @@ fn map_ids(pid: Pid, identity: &Identity) -> io::Result<()> {
     }
 }
 
-/// Tries the namespaces one by one.
+/// Tries the namespaces one by one. All others are made within a user namespace, so without that one nothing is known
+/// of them.
 fn which_are_missing(plan: &Plan, error: &io::Error) -> Obstacle {
-    let wanted = NAMESPACES
-        .into_iter()
-        .chain((!plan.host_network).then_some(NETWORK));
-    let missing = wanted
-        .filter(|(flag, _)| !can_clone(libc::CLONE_NEWUSER | flag))
-        .map(|(_, name)| name.to_owned());
+    let [user, others @ ..] = NAMESPACES;
+    let missing = if can_clone(user.0) {
+        let wanted = others
+            .into_iter()
+            .chain((!plan.host_network).then_some(NETWORK));
+        wanted
+            .filter(|(flag, _)| !can_clone(user.0 | flag))
+            .map(|(_, name)| name.to_owned())
+            .collect()
+    } else {
+        vec![user.1.to_owned()]
+    };
     Obstacle::Namespaces {
-        missing: missing.collect(),
+        missing,
         errno: error.raw_os_error().unwrap_or(0),
     }
 }

@@ -57,19 +57,13 @@ impl Inner {
                 });
             }
         }
-        for item in &new {
-            self.put_in_place(item)
-                .map_err(|error| failed("put an item in place", &error))?;
-        }
-        let epoch = self.epochs.current();
-        for item in &new {
-            let record = Record {
-                info: item.info.clone(),
-                epoch,
-            };
-            self.write_record(&record)
-                .map_err(|error| failed("record an item", &error))?;
-        }
+        self.put_all(&new).inspect_err(|_| {
+            for item in &new {
+                // What cannot be removed now is when it is in the way, or when the store is opened.
+                let _ = fs::remove_file(self.layout.record(&item.info.path));
+                let _ = tree::remove(&self.layout.item(&item.info.path));
+            }
+        })?;
         self.index.insert(new.iter().map(|item| item.info.clone()));
         drop(commit);
         let infos = new.iter().map(|item| item.info.clone());
@@ -92,6 +86,23 @@ impl Inner {
                 .map_err(|error| failed("sync the store", &error))?;
         }
         Ok(infos)
+    }
+
+    fn put_all(&self, items: &[NewItem]) -> Result<(), LocalStoreError> {
+        for item in items {
+            self.put_in_place(item)
+                .map_err(|error| failed("put an item in place", &error))?;
+        }
+        let epoch = self.epochs.current();
+        for item in items {
+            let record = Record {
+                info: item.info.clone(),
+                epoch,
+            };
+            self.write_record(&record)
+                .map_err(|error| failed("record an item", &error))?;
+        }
+        Ok(())
     }
 
     fn put_in_place(&self, item: &NewItem) -> io::Result<()> {

@@ -7,6 +7,6 @@ mod fixture;
 mod full;
 mod isolation;
 mod limits;
-mod measure;
 mod sets;
 mod store;
+mod support;

@@ -24,7 +24,9 @@ pub struct Config {
     /// How many different combinations of system and requirements there may be among the
     /// unfinished builds.
     pub max_classes: usize,
-    /// How many edges of the graph one call may touch before the rest is put off.
+    /// How many edges of the graph one call may touch before the rest is put off; a build counts
+    /// for 16. At 2,000, a call takes half a millisecond; more gets large requests done sooner, and
+    /// keeps others waiting longer.
     pub slice: usize,
 }
 
@@ -38,7 +40,7 @@ impl Default for Config {
             setup_backoff: Duration::from_secs(30),
             lookahead: 64,
             max_classes: 4_096,
-            slice: 4_000,
+            slice: 2_000,
         }
     }
 }

@@ -216,8 +216,9 @@ impl Activity {
                 continue;
             };
             let end = started.checked_add(Duration::from_millis(limits.timeout_ms));
-            let silent =
-                last.and_then(|last| last.checked_add(Duration::from_millis(limits.max_silent_ms)));
+            let silent = last
+                .filter(|_| !held)
+                .and_then(|last| last.checked_add(Duration::from_millis(limits.max_silent_ms)));
             tokio::select! {
                 () = until(end) => return Ran::Timeout,
                 () = until(silent) => return Ran::Silence,

@@ -1,5 +1,6 @@
 //! The test.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -112,6 +113,7 @@ fn nothing_acknowledged_is_lost() {
     for build in &builds {
         check_facts(build, &facts);
     }
+    check_results(&agent.whole_log());
     println!("all is there after {:?}", begin.elapsed());
 }
 
@@ -130,6 +132,27 @@ fn check_facts(build: &Build, facts: &[FactView]) {
         (count("submitted"), count("started"), count("ended")),
         (1, 1, 1),
         "{words:?}"
+    );
+}
+
+/// A result that lies on the agent's disk survives the agent: it is sent, and not made again.
+fn check_results(log: &str) {
+    let attempt = |line: &str| Some(line.split_once("attempt=")?.1.split(' ').next()?.to_owned());
+    let mut left = BTreeSet::new();
+    for line in log.lines() {
+        if line.contains("an earlier run left a result") {
+            left.extend(attempt(line));
+        } else if line.contains("steps::build: building") {
+            let begun = attempt(line).expect("it names its attempt");
+            assert!(
+                !left.contains(&begun),
+                "attempt {begun} was done, and begun again"
+            );
+        }
+    }
+    println!(
+        "{} results were sent by a later run of the agent",
+        left.len()
     );
 }
 

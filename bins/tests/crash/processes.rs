@@ -50,10 +50,17 @@ impl Process {
         self.child = spawn(&self.arguments, &self.log);
     }
 
-    pub(crate) fn log_text(&self) -> String {
+    /// All that it and those before it said.
+    pub(crate) fn whole_log(&self) -> String {
         let text = fs::read(&self.log).unwrap_or_default();
-        let tail = text.len().saturating_sub(4_000);
-        String::from_utf8_lossy(&text[tail..]).into_owned()
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    /// The last lines of that.
+    fn log_text(&self) -> String {
+        let text = self.whole_log();
+        let lines: Vec<_> = text.lines().collect();
+        lines[lines.len().saturating_sub(30)..].join("\n")
     }
 }
 

@@ -1,5 +1,14 @@
 //! The core, as an embedder drives it.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so where it stands"
+)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests read scenarios, and seeds from the environment"
+)]
+
 mod agents;
 mod allocation;
 mod cancel;

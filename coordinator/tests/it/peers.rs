@@ -1,5 +1,7 @@
 //! Who may say what.
 
+use std::sync::Arc;
+
 use grange_coordinator::TokenHash;
 use grange_interfaces::message::{Answer, Message};
 use grange_interfaces::{Fault, Peer, Secret};
@@ -219,7 +221,7 @@ async fn tokens_make_operators() {
     let farm = setup.start().await;
     let counts = |token: &str| {
         let peer = Peer::Token(secret(token));
-        let endpoint = farm.endpoint.clone();
+        let endpoint = Arc::clone(&farm.endpoint);
         async move { endpoint.call(&peer, Message::Counts, None).await.map(drop) }
     };
     counts("one").await.unwrap();
@@ -235,7 +237,7 @@ async fn the_later_session_of_an_agent_counts() {
     let farm = Farm::new().await;
     let mut first = farm.agent().await;
     let mut second = crate::agent::Agent::new(
-        farm.endpoint.clone(),
+        Arc::clone(&farm.endpoint),
         first.id,
         match &first.peer {
             Peer::Agent { password, .. } => password.clone(),

@@ -19,9 +19,11 @@ pub(super) fn clone(flags: i32) -> io::Result<Clone> {
     // SAFETY: without a stack of its own the child gets a copy of ours, as after `fork`. This process has one thread
     // (`init_main` is called before any other is started), so the child may do what it likes.
     let result = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) };
-    match i32::try_from(result).ok().and_then(Pid::from_raw) {
-        Some(pid) if result > 0 => Ok(Clone::Parent(pid)),
-        _ if result == 0 => Ok(Clone::Child),
+    match i32::try_from(result) {
+        Ok(0) => Ok(Clone::Child),
+        Ok(pid @ 1..) => Pid::from_raw(pid)
+            .map(Clone::Parent)
+            .ok_or_else(|| io::ErrorKind::Other.into()),
         _ => Err(io::Error::last_os_error()),
     }
 }

@@ -2,12 +2,15 @@
 
 use std::fs;
 use std::hash::{DefaultHasher, Hasher};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use futures::future::join;
 use grange_derivation::{Dialect, Instantiated};
 use grange_interfaces::{BuildError, Builder, Job, Log, Stop};
 use grange_model::{FailureKind, Limits};
+use grange_sandbox::{SandboxStore, StoreConfig};
 
 use crate::fixture::{Farm, FirstOutput, farm, farm_with};
 
@@ -34,7 +37,10 @@ fn mark(farm: &Farm) -> u64 {
 
 /// How many processes of the build there are.
 fn processes(farm: &Farm) -> usize {
-    let mark = format!("10000.{}", mark(farm));
+    marked(&format!("10000.{}", mark(farm)))
+}
+
+fn marked(mark: &str) -> usize {
     let lines = fs::read_dir("/proc")
         .unwrap()
         .filter_map(|entry| fs::read(entry.ok()?.path().join("cmdline")).ok());
@@ -231,4 +237,68 @@ async fn bounds_of_processes() {
     let drv = farm.drv(farm.shell("bounds", script));
     farm.build(&drv).await.built();
     assert_eq!(farm.read(drv.out()), "77\n1048576\n0\n0022\ncut\n");
+}
+
+const CHILD: &str = "GRANGE_TEST_TO_BE_KILLED";
+
+/// The agent is killed, and can do nothing about its builds. Runs itself once more to be killed.
+#[tokio::test]
+async fn killed() {
+    if std::env::var_os(CHILD).is_some() {
+        let Some(farm) = farm(Dialect::Guix).await else {
+            return;
+        };
+        let drv = stubborn(&farm, "killed");
+        let job = farm.job(&drv);
+        let tell = || {
+            eprintln!(
+                "running 10000.{} {}",
+                mark(&farm),
+                farm.directory.path().display()
+            )
+        };
+        when_ready(&farm, &job, Stop::never(), tell).await.unwrap();
+    }
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", "limits::killed", "--nocapture"])
+        .env(CHILD, "1")
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap())
+        .lines()
+        .map_while(Result::ok);
+    let said: Vec<String> = lines
+        .take_while(|line| !line.starts_with("skipped"))
+        .take(1)
+        .collect();
+    let Some((mark, directory)) = said
+        .first()
+        .and_then(|line| line.strip_prefix("running ")?.split_once(' '))
+    else {
+        child.wait().unwrap();
+        return eprintln!("skipped: as above");
+    };
+    assert!(marked(mark) >= 3);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    while marked(mark) > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // The helper ends after the last of the build's processes; the store is free when it does.
+    let config = StoreConfig::new(format!("{directory}/store"), Dialect::Guix.store_dir());
+    let store = SandboxStore::open(config).unwrap();
+    assert_eq!(
+        fs::read_dir(format!("{directory}/store/build"))
+            .unwrap()
+            .count(),
+        0
+    );
+    drop(store);
+    // Items are read-only; who owns them may say otherwise.
+    Command::new("chmod")
+        .args(["-R", "u+w", directory])
+        .status()
+        .unwrap();
+    fs::remove_dir_all(directory).unwrap();
 }

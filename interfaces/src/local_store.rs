@@ -99,7 +99,8 @@ pub trait LocalStore: Send + Sync + fmt::Debug {
     /// `NotValid`, `Io`; later ones come in the body.
     async fn export(&self, path: &StorePath) -> Result<Body, LocalStoreError>;
 
-    /// Deletes an item; what is not there succeeds.
+    /// Deletes an item; what is not there succeeds. A store that is the farm's own deletes what
+    /// refers to it as well, for all of it can be had again; a store that others use refuses.
     ///
     /// # Errors
     ///

@@ -62,17 +62,31 @@ impl Inner {
         &self.layout
     }
 
-    /// Deletes what lies where an item would, or says what needs it.
+    /// Deletes an item and, before it, what refers to it: all of it can be had again.
     fn delete_now(&self, path: &StorePath) -> Result<(), LocalStoreError> {
+        let mut doomed = vec![path.clone()];
+        while let Some(next) = doomed.last() {
+            match self.delete_one(next)? {
+                Some(referrer) => doomed.push(referrer),
+                None => {
+                    doomed.pop();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes what lies where an item would, or names an item that refers to it.
+    fn delete_one(&self, path: &StorePath) -> Result<Option<StorePath>, LocalStoreError> {
         let commit = self.commit.lock().unwrap_or_else(PoisonError::into_inner);
-        let in_use = |why: String| LocalStoreError::InUse {
-            path: path.clone(),
-            why,
-        };
-        self.index.remove(path).map_err(|needed| match needed {
-            Needed::Held => in_use("a build or an export uses it".to_owned()),
-            Needed::By(other) => in_use(format!("{other} refers to it")),
-        })?;
+        match self.index.remove(path) {
+            Ok(_) => {}
+            Err(Needed::By(referrer)) => return Ok(Some(referrer)),
+            Err(Needed::Held) => {
+                let (path, why) = (path.clone(), "a build or an export uses it".to_owned());
+                return Err(LocalStoreError::InUse { path, why });
+            }
+        }
         // First the record: what is left when this process is killed now is not valid.
         match fs::remove_file(self.layout.record(path)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -88,7 +102,8 @@ impl Inner {
             // It is removed where it lies: directories that are not ours to write to cannot be moved.
             Err(_) => item,
         };
-        tree::remove(&rest).map_err(|error| failed("delete an item", &error))
+        tree::remove(&rest).map_err(|error| failed("delete an item", &error))?;
+        Ok(None)
     }
 
     fn move_away(&self, path: &StorePath, to: &std::path::Path) -> io::Result<()> {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -27,7 +28,35 @@ pub(crate) struct Farm {
     pub busybox: StorePath,
     pub cores: u32,
     drvs: std::sync::Mutex<HashMap<StorePath, Instantiated>>,
-    pub directory: tempfile::TempDir,
+    pub directory: Directory,
+}
+
+/// A temporary directory that goes with all that is in it, read-only directories included.
+pub(crate) struct Directory(tempfile::TempDir);
+
+impl Directory {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        make_writable(self.path());
+    }
+}
+
+/// Who is not root cannot empty a read-only directory.
+pub(crate) fn make_writable(directory: &Path) {
+    Command::new("chmod")
+        .args(["-R", "u+w"])
+        .arg(directory)
+        .status()
+        .unwrap();
 }
 
 /// What came of a build.
@@ -70,7 +99,7 @@ pub(crate) async fn farm_with(
         eprintln!("skipped: no seeds, set up by xtask/seeds");
         return None;
     };
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Directory::new();
     let store = StoreConfig::new(directory.path().join("store"), dialect.store_dir());
     let store = Arc::new(SandboxStore::open(store).unwrap());
     let mut config = SandboxConfig::default();

@@ -12,7 +12,7 @@ use grange_interfaces::{BuildError, Builder, Job, Log, Stop};
 use grange_model::{FailureKind, Limits};
 use grange_sandbox::{SandboxStore, StoreConfig};
 
-use crate::fixture::{Farm, FirstOutput, farm, farm_with};
+use crate::fixture::{Farm, FirstOutput, farm, farm_with, make_writable};
 
 /// Says a word, then keeps processes of every kind: children, orphans, ones in sessions of their own, ones that
 /// ignore signals.
@@ -263,6 +263,7 @@ async fn killed() {
     command
         .args(["--exact", "limits::killed", "--nocapture"])
         .env(CHILD, "1")
+        .stdout(Stdio::null())
         .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let lines = BufReader::new(child.stderr.take().unwrap())
@@ -295,10 +296,6 @@ async fn killed() {
         0
     );
     drop(store);
-    // Items are read-only; who owns them may say otherwise.
-    Command::new("chmod")
-        .args(["-R", "u+w", directory])
-        .status()
-        .unwrap();
+    make_writable(directory.as_ref());
     fs::remove_dir_all(directory).unwrap();
 }

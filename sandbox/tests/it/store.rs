@@ -11,7 +11,7 @@ use grange_interfaces::{Body, ItemInfo, LocalStore, LocalStoreError, bytes_of, e
 use grange_model::NarHash;
 use grange_sandbox::{OpenError, SandboxStore, StoreConfig};
 
-use crate::fixture::file_nar;
+use crate::fixture::{Directory, file_nar};
 
 fn open(directory: &Path) -> SandboxStore {
     SandboxStore::open(StoreConfig::new(directory, StoreDir::guix())).unwrap()
@@ -87,7 +87,7 @@ fn tree_nar() -> Vec<u8> {
 
 #[tokio::test]
 async fn import_export_query_delete() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Directory::new();
     let store = open(directory.path());
     let nar = tree_nar();
     let tree = info("tree", &nar, &[]);
@@ -107,17 +107,15 @@ async fn import_export_query_delete() {
         matches!(store.export(&unknown.path).await, Err(LocalStoreError::NotValid(path)) if path == unknown.path)
     );
     store.delete(&unknown.path).await.unwrap();
-    assert!(matches!(
-        store.delete(&tree.path).await,
-        Err(LocalStoreError::InUse { .. })
-    ));
+    // What refers to an item goes with it, unless it is in use.
     let hold = store.hold(std::slice::from_ref(&other.path)).unwrap();
-    assert!(matches!(
-        store.delete(&other.path).await,
-        Err(LocalStoreError::InUse { .. })
-    ));
+    for path in [&other.path, &tree.path] {
+        assert!(matches!(
+            store.delete(path).await,
+            Err(LocalStoreError::InUse { path, .. }) if path == other.path
+        ));
+    }
     drop(hold);
-    store.delete(&other.path).await.unwrap();
     store.delete(&tree.path).await.unwrap();
     assert_eq!(
         store.query(&[tree.path, other.path]).await.unwrap(),
@@ -130,7 +128,7 @@ async fn import_export_query_delete() {
 
 #[tokio::test]
 async fn an_export_keeps_its_item() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Directory::new();
     let store = open(directory.path());
     // More than may wait.
     let nar = file_nar(&vec![1; 4 << 20]);
@@ -148,7 +146,7 @@ async fn an_export_keeps_its_item() {
 
 #[tokio::test]
 async fn imports_that_are_not_what_was_announced() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Directory::new();
     let store = open(directory.path());
     let nar = tree_nar();
     let tree = info("tree", &nar, &[]);
@@ -210,7 +208,7 @@ async fn imports_that_are_not_what_was_announced() {
 
 #[tokio::test]
 async fn an_import_that_is_given_up_leaves_nothing() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Directory::new();
     let store = open(directory.path());
     let nar = tree_nar();
     let tree = info("tree", &nar, &[]);
@@ -234,7 +232,7 @@ async fn until(condition: impl Fn() -> bool) {
 
 #[tokio::test]
 async fn the_same_import_many_times_at_once() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Directory::new();
     let store = open(directory.path());
     let nar = tree_nar();
     let tree = info("tree", &nar, &[]);
@@ -248,7 +246,7 @@ async fn the_same_import_many_times_at_once() {
 
 #[tokio::test]
 async fn reopened() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Directory::new();
     let (one, other) = {
         let store = open(directory.path());
         let again = SandboxStore::open(StoreConfig::new(directory.path(), StoreDir::guix()));
@@ -272,11 +270,14 @@ async fn reopened() {
         .query(&[one.path.clone(), other.path.clone(), half.clone()])
         .await
         .unwrap();
-    assert_eq!(known, [Some(one.clone()), Some(other), None]);
+    assert_eq!(known, [Some(one.clone()), Some(other.clone()), None]);
+    // Opening found out again what refers to what.
+    let hold = store.hold(std::slice::from_ref(&other.path)).unwrap();
     assert!(matches!(
         store.delete(&one.path).await,
-        Err(LocalStoreError::InUse { .. })
+        Err(LocalStoreError::InUse { path, .. }) if path == other.path
     ));
+    drop(hold);
     for place in ["incoming", "build"] {
         assert_eq!(entries(&directory.path().join(place)), [""; 0], "{place}");
     }
@@ -293,7 +294,7 @@ async fn reopened() {
 /// After a power cut, files can be shorter than they were; those that were synced are whole.
 #[tokio::test]
 async fn after_a_power_cut() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Directory::new();
     let store = open(directory.path());
     let synced = add(&store, "synced", &[]).await;
     drop(store);

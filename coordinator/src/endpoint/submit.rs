@@ -13,7 +13,7 @@ use crate::convert::{digest, parse_path, store_refusal};
 use crate::handle::refusal;
 
 /// How many builds one message may ask for.
-const MAX_BUILDS: usize = 10_000;
+const MAX_BUILDS: usize = 1_000;
 /// Longer tags or more of them are no use to anybody.
 const MAX_TAG: usize = 1_024;
 const MAX_TAGS: usize = 64;

@@ -1,0 +1,23 @@
+//! What the benchmarks of Grange share. The figures are in `docs/performance.md`.
+//!
+//! Each program in `benches/` measures one thing that a user would notice, and in the same run what that user would
+//! have instead; what counts is the ratio of the two. They run with `cargo bench -p grange-benches --bench NAME`. Those
+//! that start processes need `cargo build --release -p grange-bins` before.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`run`] | starts a benchmark, and nothing where it is only compiled or tested |
+//! | [`farm`] | coordinator and agent as processes of their own, as users have them |
+//! | [`process`] | processor time and peak memory of a process |
+//! | [`trivial`] | derivations that cost next to nothing, and the sandbox builder called in a loop |
+//! | [`stats`] | medians and percentiles |
+//! | [`report`] | what a benchmark prints |
+
+pub mod farm;
+pub mod process;
+pub mod report;
+mod run;
+pub mod stats;
+pub mod trivial;
+
+pub use run::{argument, number, run};

@@ -114,17 +114,12 @@ impl Coordinator {
                 .iter()
                 .find(|record| record.name == hook.name())
                 .cloned();
-            // A hook that is new hears of what happens from now on.
-            let record = known.unwrap_or_else(|| HookRecord {
-                name: hook.name().to_owned(),
-                cursor: claimed.fact,
-                dead_letters: Vec::new(),
-            });
             let follow = follow::run(
                 Arc::clone(&shared),
                 handle.clone(),
                 hook,
-                record,
+                known,
+                claimed.fact,
                 stop.clone(),
             );
             tokio::spawn(follow)

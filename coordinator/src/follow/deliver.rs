@@ -9,7 +9,8 @@ use std::time::Duration;
 use grange_coordinator_core::Input;
 use grange_interfaces::{Delivery, Hook, HookError, Refusal, Request, Stop};
 use grange_model::{
-    BuildId, BuildSpec, Cause, DeadLetter, FinishedBuild, HookRecord, Key, NumberedFact, Record,
+    BuildId, BuildSpec, Cause, DeadLetter, FactNumber, FinishedBuild, HookRecord, Key,
+    NumberedFact, Record,
 };
 
 use crate::convert::store_refusal;
@@ -20,6 +21,10 @@ use crate::shared::Shared;
 const MAX_DEPTH: u8 = 16;
 /// How many facts are read at once.
 const PAGE: usize = 500;
+/// How many facts a hook may be given again after a crash.
+const MAX_AGAIN: u64 = 1_000;
+/// How long a cursor that only moved on waits for more facts before it is written.
+const LINGER: Duration = Duration::from_secs(1);
 /// How many dead letters are kept.
 const MAX_DEAD_LETTERS: usize = 1_000;
 
@@ -28,14 +33,23 @@ pub(crate) async fn run(
     shared: Arc<Shared>,
     handle: Handle,
     hook: Arc<dyn Hook>,
-    record: HookRecord,
+    known: Option<HookRecord>,
+    now: FactNumber,
     stop: Stop,
 ) {
+    let durable = known.as_ref().map(|record| record.cursor);
+    // A hook that is new hears of what happens from now on.
+    let record = known.unwrap_or_else(|| HookRecord {
+        name: hook.name().to_owned(),
+        cursor: now,
+        dead_letters: Vec::new(),
+    });
     let follower = Follower {
         shared,
         handle,
         hook,
         record,
+        durable,
     };
     tokio::select! {
         () = stop.stopped() => {}
@@ -48,6 +62,9 @@ struct Follower {
     handle: Handle,
     hook: Arc<dyn Hook>,
     record: HookRecord,
+    /// The cursor that is durable. None for a hook that was never here: what happens from now on
+    /// must not be lost to it.
+    durable: Option<FactNumber>,
 }
 
 impl Follower {
@@ -55,11 +72,27 @@ impl Follower {
         let mut newest = self.shared.facts();
         let mut wait = Duration::from_millis(100);
         loop {
-            if *newest.borrow_and_update() <= self.record.cursor && newest.changed().await.is_err()
-            {
-                return;
-            }
-            match self.take_page().await {
+            let idle = *newest.borrow_and_update() <= self.record.cursor;
+            let taken = if self.durable.is_none() {
+                self.save().await
+            } else if !idle {
+                self.take_page().await
+            } else if self.durable == Some(self.record.cursor) {
+                match newest.changed().await {
+                    Ok(()) => continue,
+                    Err(_) => return,
+                }
+            } else {
+                // A cursor that only moved on is worth no commit of its own while more comes.
+                tokio::select! {
+                    changed = newest.changed() => match changed {
+                        Ok(()) => continue,
+                        Err(_) => return,
+                    },
+                    () = self.shared.clock.sleep(LINGER) => self.save().await,
+                }
+            };
+            match taken {
                 Ok(()) => wait = Duration::from_millis(100),
                 Err(refusal) => {
                     tracing::warn!(hook = self.hook.name(), %refusal, "the journal is read again later");
@@ -77,13 +110,11 @@ impl Follower {
             .facts(self.record.cursor, PAGE)
             .await
             .map_err(store_refusal)?;
-        let mut moved = false;
         for fact in facts.entries {
             let number = fact.number;
             let (requests, letter) = self.deliver(fact).await?;
             if requests.is_empty() && letter.is_none() {
                 self.record.cursor = number;
-                moved = true;
                 continue;
             }
             let mut record = self.record.clone();
@@ -93,12 +124,20 @@ impl Follower {
             record.dead_letters.drain(..excess);
             // Only what is committed counts: otherwise the fact is delivered again.
             self.commit(record.clone(), requests).await?;
+            self.durable = Some(record.cursor);
             self.record = record;
-            moved = false;
         }
-        if moved {
-            self.commit(self.record.clone(), Vec::new()).await?;
+        let durable = self.durable.unwrap_or_default();
+        if self.record.cursor.0 - durable.0 >= MAX_AGAIN {
+            self.save().await?;
         }
+        Ok(())
+    }
+
+    /// Makes the cursor durable.
+    async fn save(&mut self) -> Result<(), Refusal> {
+        self.commit(self.record.clone(), Vec::new()).await?;
+        self.durable = Some(self.record.cursor);
         Ok(())
     }
 

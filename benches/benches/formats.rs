@@ -46,7 +46,8 @@ fn in_turns(
     mut other: impl FnMut() -> anyhow::Result<()>,
 ) -> anyhow::Result<[Sample; 3]> {
     let mut times = [Vec::new(), Vec::new(), Vec::new()];
-    (one()?, other()?);
+    one()?;
+    other()?;
     for round in 0..rounds {
         let (first, second) = if round % 2 == 0 {
             let first = time(&mut one)?;

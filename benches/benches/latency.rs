@@ -8,6 +8,7 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -44,7 +45,7 @@ async fn measure() -> anyhow::Result<()> {
     let mut revision = 0;
     for derivation in &derivations {
         revision += 1;
-        let (endpoint, peer) = (agent.endpoint().clone(), peer.clone());
+        let (endpoint, peer) = (Arc::clone(agent.endpoint()), peer.clone());
         let message = Message::Exchange(exchange(session, revision));
         let waiting = tokio::spawn(async move {
             let answer = endpoint.call(&peer, message, None).await;

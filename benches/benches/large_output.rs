@@ -39,7 +39,10 @@ async fn through(kind: &str, device: &str, bytes: u64) -> anyhow::Result<()> {
         Ok([peak(ids[0])?, peak(ids[1])?])
     };
     let before = peaks()?;
-    let large = trivial::script("large", &format!("head -c {bytes} {device} > $out"))?;
+    let large = trivial::script(
+        "large",
+        &format!("/usr/bin/head -c {bytes} {device} > $out"),
+    )?;
     let begun = Instant::now();
     trivial::build(&farm.client, std::slice::from_ref(&large)).await?;
     let built = begun.elapsed().as_secs_f64();

@@ -6,7 +6,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`run`] | starts a benchmark, and nothing where it is only compiled or tested |
+//! | [`run()`] | starts a benchmark, and nothing where it is only compiled or tested |
 //! | [`farm`] | coordinator and agent as processes of their own, as users have them |
 //! | [`process`] | processor time and peak memory of a process |
 //! | [`trivial`] | derivations that cost next to nothing, and the sandbox builder called in a loop |

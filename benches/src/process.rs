@@ -161,8 +161,13 @@ mod tests {
             sum = std::hint::black_box(sum + 1);
         }
         assert!(sum > 0);
-        let peak = peak_mib(std::process::id()).unwrap();
-        assert!(peak >= resident_mib(std::process::id()).unwrap());
+        // The kernel counts what is resident per thread and adds it up now and then, so
+        // small differences mean nothing: 64 MiB that were touched are none.
+        const MIB: usize = 64;
+        let touched = std::hint::black_box(vec![1_u8; MIB << 20]);
+        assert!(resident_mib(std::process::id()).unwrap() > MIB as f64 * 0.9);
+        drop(touched);
+        assert!(peak_mib(std::process::id()).unwrap() > MIB as f64 * 0.9);
     }
 
     #[tokio::test]

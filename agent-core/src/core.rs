@@ -213,12 +213,18 @@ impl Core {
         for assignment in assign {
             news |= self.assigned(assignment);
         }
-        if self
-            .polling
-            .answered(self.clock.now(), news, &mut self.jitter)
-        {
+        let (now, full) = (self.clock.now(), self.is_full());
+        if self.polling.answered(now, news, full, &mut self.jitter) {
             self.wake();
         }
+    }
+
+    /// Whether it holds as many attempts that are still to be built as it takes.
+    fn is_full(&self) -> bool {
+        let held = |held: &&Attempt| held.step().is_some_and(|step| step <= Step::Build);
+        let count = self.attempts.iter().filter(held).count();
+        let most = self.settings.parallel.saturating_add(self.settings.ahead);
+        usize::try_from(most).is_ok_and(|most| count >= most)
     }
 
     /// The coordinator is back: what waited for it need not wait longer.

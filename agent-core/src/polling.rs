@@ -10,6 +10,9 @@ use crate::elapsed::Moment;
 
 /// News that does not change what the agent can take is told within this time.
 const LAZY: Duration = Duration::from_secs(1);
+/// How long an agent that was just given all that it can take waits before it asks again: for a
+/// build that ends earlier one exchange is enough.
+const FULL: Duration = Duration::from_millis(250);
 
 /// The exchanges of a session: one at a time.
 #[derive(Debug)]
@@ -98,7 +101,14 @@ impl Polling {
     }
 
     /// The exchange under way was answered; whether the coordinator had been out of reach before.
-    pub(crate) fn answered(&mut self, now: Moment, news: bool, jitter: &mut Jitter) -> bool {
+    /// `full`: there is no room for more.
+    pub(crate) fn answered(
+        &mut self,
+        now: Moment,
+        news: bool,
+        full: bool,
+        jitter: &mut Jitter,
+    ) -> bool {
         let State::UnderWay { since, wait } = self.state else {
             return false;
         };
@@ -112,7 +122,13 @@ impl Polling {
             }
         } else {
             self.empty.succeeded();
-            State::Due
+            if news && full {
+                State::Resting {
+                    until: now.after(FULL),
+                }
+            } else {
+                State::Due
+            }
         };
         returned
     }

@@ -74,6 +74,12 @@ impl Bench {
         self.revision
     }
 
+    /// An agent that was given all that it can take rests before it asks again.
+    pub(crate) fn ask_again(&mut self) {
+        self.pass(250);
+        assert!(self.effects().1.is_some(), "it asks again");
+    }
+
     /// All effects, exchanges apart.
     pub(crate) fn effects(&mut self) -> (Vec<Effect>, Option<Exchange>) {
         let mut effects = Vec::new();

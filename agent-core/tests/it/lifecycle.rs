@@ -97,6 +97,7 @@ fn a_dropped_build_keeps_its_slot_until_it_has_stopped() {
     bench.tell(Input::Prepared(id(1)));
     bench.tell(Input::Prepared(id(2)));
     bench.work();
+    bench.ask_again();
     bench.answer([], [1]);
     let (work, exchange) = bench.effects();
     assert_eq!(
@@ -117,6 +118,7 @@ fn a_dropped_build_keeps_its_slot_until_it_has_stopped() {
 fn what_is_assigned_again_while_it_is_closed_is_begun_anew_after_that() {
     let mut bench = Bench::assigned(settings(1, 0), [1]);
     bench.work();
+    bench.ask_again();
     bench.answer([], [1]);
     bench.work();
     bench.answer([1], []);
@@ -131,6 +133,7 @@ fn what_is_assigned_again_while_it_is_closed_is_begun_anew_after_that() {
 fn what_is_broken_is_tried_again_later_and_at_once_when_the_coordinator_is_back() {
     let mut bench = Bench::assigned(settings(1, 0), [1]);
     bench.work();
+    bench.ask_again();
     bench.tell(Input::Broken {
         attempt: id(1),
         retry_after: None,
@@ -217,4 +220,24 @@ fn a_stop_is_the_last_effect() {
     bench.tell(Input::Prepared(id(1)));
     bench.pass(1_000_000);
     assert_eq!(bench.effects(), (vec![], None));
+}
+
+#[test]
+fn an_agent_that_is_full_asks_again_when_a_build_has_ended_or_after_a_rest() {
+    let mut bench = Bench::assigned(settings(1, 1), [1, 2]);
+    let (work, exchange) = bench.effects();
+    assert_eq!(work.len(), 2);
+    assert_eq!(exchange, None, "there is no room for more");
+    bench.tell(Input::Prepared(id(1)));
+    assert_eq!(bench.effects(), (vec![Effect::Build(id(1))], None));
+    bench.tell(Input::Finished(id(1)));
+    let (work, exchange) = bench.effects();
+    assert_eq!(work, [Effect::Upload(id(1))]);
+    let held = exchange.unwrap().held;
+    assert_eq!(held, [(id(1), Phase::Uploading), (id(2), Phase::Preparing)]);
+
+    bench.answer([3], []);
+    assert_eq!(bench.effects().1, None);
+    assert_eq!(bench.wait(), 250);
+    assert!(bench.effects().1.is_some(), "perhaps one was canceled");
 }

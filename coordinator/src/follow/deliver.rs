@@ -25,6 +25,8 @@ const PAGE: usize = 500;
 const MAX_AGAIN: u64 = 1_000;
 /// How long a cursor that only moved on waits for more facts before it is written.
 const LINGER: Duration = Duration::from_secs(1);
+/// How long after a page the next one is read: facts that come meanwhile are read together.
+const PACE: Duration = Duration::from_millis(100);
 /// How many dead letters are kept.
 const MAX_DEAD_LETTERS: usize = 1_000;
 
@@ -110,6 +112,7 @@ impl Follower {
             .facts(self.record.cursor, PAGE)
             .await
             .map_err(store_refusal)?;
+        let more = facts.more;
         for fact in facts.entries {
             let number = fact.number;
             let (requests, letter) = self.deliver(fact).await?;
@@ -130,6 +133,9 @@ impl Follower {
         let durable = self.durable.unwrap_or_default();
         if self.record.cursor.0 - durable.0 >= MAX_AGAIN {
             self.save().await?;
+        }
+        if !more {
+            self.shared.clock.sleep(PACE).await;
         }
         Ok(())
     }

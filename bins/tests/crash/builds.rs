@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::processes::Place;
 
 /// Lines that each says, beside the first and the last.
-const LINES: usize = 20;
+const LINES: usize = 10;
 
 pub(crate) struct Build {
     pub(crate) name: String,
@@ -104,7 +104,7 @@ impl Build {
         }
         run.push_str(&format!("{} ends\n", self.name));
         assert!(text.ends_with(&run), "{}:\n{text}", self.name);
-        let begins = text.matches("begins").count();
+        let begins = text.matches(&format!("{} begins\n", self.name)).count();
         let whole = text.matches(&run).count();
         if begins > 1 {
             println!(

@@ -14,15 +14,17 @@ use grange_sandbox::{Helper, check_support};
 use grange_transport_http::{CoordinatorUrl, HttpEndpoint};
 
 use crate::builds::Build;
+use crate::moments::Moment;
 use crate::processes::Place;
 use crate::random::Random;
 
-/// How often each is killed.
-const KILLS: u64 = 20;
-const BUILDS: usize = 30;
+/// How often each is killed in each moment.
+const KILLS: usize = 20;
 /// Each so many builds is followed.
-const FOLLOWED: usize = 3;
-const LONGEST: Duration = Duration::from_secs(55);
+const FOLLOWED: usize = 10;
+/// Builds that are still to be done beside the one of a round, at most.
+const BEHIND: usize = 4;
+const LONGEST: Duration = Duration::from_secs(400);
 
 fn runtime() -> tokio::runtime::Runtime {
     let mut builder = tokio::runtime::Builder::new_current_thread();
@@ -51,35 +53,39 @@ fn nothing_acknowledged_is_lost() {
     let mut random = Random::new();
     let directory = tempfile::tempdir().unwrap();
     let place = Place::new(directory.path());
-    let builds: Vec<_> = (0..BUILDS).map(|n| Build::new(&place, n)).collect();
     let mut coordinator = place.coordinator();
     let mut agent = place.agent();
-
-    let followed = std::thread::scope(|scope| {
-        let submitting = scope.spawn(|| {
-            let mut followed = Vec::new();
-            for (n, build) in builds.iter().enumerate() {
-                build.submit(&place, end);
-                if n % FOLLOWED == 0 {
-                    followed.push((build, build.follow(&place)));
-                }
-            }
-            followed
-        });
-        let (mut coordinators, mut agents) = (KILLS, KILLS);
-        while coordinators + agents > 0 {
-            std::thread::sleep(random.pause(700));
-            if random.below(coordinators + agents) < coordinators {
-                coordinators -= 1;
-                coordinator.crash();
+    let agent_log = directory.path().join("agent.log");
+    let mut builds = Vec::new();
+    let mut followed = Vec::new();
+    for moment in Moment::ALL {
+        for round in 0..2 * KILLS {
+            let build = Build::new(&place, builds.len());
+            let victim = if round % 2 == 0 {
+                &mut coordinator
             } else {
-                agents -= 1;
-                agent.crash();
+                &mut agent
+            };
+            std::thread::scope(|scope| {
+                let watch = moment.watch(&place, &agent_log, round % 2 == 0);
+                let submitting = scope.spawn(|| build.submit(&place, end));
+                watch.wait(&mut random, end);
+                victim.crash();
+                submitting.join().unwrap();
+            });
+            if builds.len() % FOLLOWED == 0 {
+                followed.push((builds.len(), build.follow(&place)));
+            }
+            builds.push(build);
+            if let Some(earlier) = builds.len().checked_sub(BEHIND + 1) {
+                builds[earlier].wait(&place, end);
             }
         }
-        submitting.join().unwrap()
-    });
-    println!("killed {KILLS} times each after {:?}", begin.elapsed());
+        println!(
+            "killed {KILLS} times each during {moment:?}: {:?}",
+            begin.elapsed()
+        );
+    }
 
     let mut logs = Vec::new();
     for build in &builds {
@@ -92,11 +98,8 @@ fn nothing_acknowledged_is_lost() {
         let content = std::fs::read(&to).unwrap();
         assert_eq!(content.len(), build.name.len() + 1 + 500_000);
     }
-    for (build, following) in followed {
-        let at = builds
-            .iter()
-            .position(|other| other.id == build.id)
-            .unwrap();
+    for (at, following) in followed {
+        let build = &builds[at];
         while !following.is_finished() {
             assert!(Instant::now() < end, "a log that is followed does not end");
             std::thread::sleep(Duration::from_millis(10));

@@ -1,5 +1,6 @@
-//! `kill -9` of coordinator and agent, twenty times each, at any moment of a farm's life: nothing
-//! that was acknowledged is lost, and nothing that has ended is done again.
+//! `kill -9` of coordinator and agent, twenty times each while builds are submitted, begin, say
+//! something, are sent and are committed: nothing that was acknowledged is lost, and nothing that
+//! has ended is done again.
 
 #![expect(
     clippy::print_stdout,
@@ -9,5 +10,6 @@
 
 mod builds;
 mod crash;
+mod moments;
 mod processes;
 mod random;

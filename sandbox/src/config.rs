@@ -7,6 +7,9 @@ use grange_derivation::StoreDir;
 
 use crate::init::INIT_MARKER;
 
+/// A user that nobody is.
+pub(crate) const FIRST_BUILD_UID: u32 = 1_900_000_000;
+
 /// Where a store lies.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -62,7 +65,9 @@ pub struct SandboxConfig {
     /// (Guix), `/run/current-system/sw/bin` (NixOS), `/usr/local/bin`, `/usr/bin`, `/bin`.
     pub search_path: Vec<PathBuf>,
     /// If the agent is root: the first of the users (and groups) that builds run as, one for each build that runs at
-    /// the same time. They need not exist, and should not belong to anybody. Default: 30001, Guix's first.
+    /// the same time. They need not exist, and must not belong to anybody: the daemons of Guix and Nix kill
+    /// whatever runs as one of their build users, which mostly begin at 30001. Default: 1900000000, in a range that
+    /// nothing else hands out (<https://systemd.io/UIDS-GIDS/>).
     pub first_build_uid: u32,
     /// How many of them there are. Default: 256.
     pub build_uids: u32,
@@ -127,7 +132,7 @@ impl Default for SandboxConfig {
             ]
             .map(PathBuf::from)
             .to_vec(),
-            first_build_uid: 30001,
+            first_build_uid: FIRST_BUILD_UID,
             build_uids: 256,
         }
     }

@@ -5,6 +5,7 @@ use std::io;
 use grange_interfaces::{Log, Stop};
 use grange_model::Limits;
 
+use crate::config::FIRST_BUILD_UID;
 use crate::config::Helper;
 use crate::machine;
 use crate::plan::{End, Identity, Ids, Obstacle, Plan, PrivateRoot, Root};
@@ -66,8 +67,8 @@ pub async fn check_support(helper: &Helper) -> Result<(), NotSupported> {
             },
             outside: if machine::is_root() {
                 Ids {
-                    uid: 30001,
-                    gid: 30001,
+                    uid: FIRST_BUILD_UID,
+                    gid: FIRST_BUILD_UID,
                 }
             } else {
                 Ids { uid, gid }

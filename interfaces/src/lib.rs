@@ -6,6 +6,7 @@
 //! | [`ArtifactStore`] | where nars, sources and logs lie | `grange-artifacts-dir` |
 //! | [`Endpoint`] | what coordinator, agents and clients say to each other | `grange-coordinator`, `grange-transport-http` |
 //! | [`Builder`], [`LocalStore`] | what builds, and the store that it builds into | `grange-sandbox` |
+//! | [`Site`] | what strangers fetch | `grange-substitutes` |
 //! | [`Hook`] | what hears of everything that happens | `grange-coordinator`'s `MissingInputs` |
 //! | [`Clock`] | where `now` comes from | `grange-coordinator`'s `SystemClock` |
 //!
@@ -22,6 +23,7 @@ mod hook;
 mod local_store;
 mod log;
 pub mod message;
+mod site;
 mod stop;
 
 pub use artifacts::{ArtifactError, ArtifactStore, Source, UploadId};
@@ -34,4 +36,5 @@ pub use error::{Fault, Refusal};
 pub use hook::{Delivery, Hook, HookError, Request};
 pub use local_store::{ItemInfo, LocalStore, LocalStoreError};
 pub use log::{Log, LogReceiver};
+pub use site::Site;
 pub use stop::{Stop, Stopper};

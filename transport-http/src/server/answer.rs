@@ -1,4 +1,4 @@
-//! What a response brings: the answer's line, then the answer's body.
+//! What a response brings: the answer's line, if it has one, then the answer's body.
 
 use std::error::Error;
 use std::io;
@@ -22,7 +22,8 @@ pub(super) struct AnswerBody {
 impl AnswerBody {
     pub(super) fn new(line: Bytes, body: Option<Body>, request: Option<RequestGuard>) -> Self {
         Self {
-            line: Some(line),
+            // An empty chunk would look like the end to HTTP/1.1.
+            line: Some(line).filter(|line| !line.is_empty()),
             body,
             request,
         }
@@ -48,7 +49,6 @@ impl HttpBody for AnswerBody {
                 return Poll::Ready(None);
             };
             match ready!(body.poll_next_unpin(cx)) {
-                // An empty chunk would look like the end to HTTP/1.1.
                 Some(Ok(chunk)) if chunk.is_empty() => {}
                 Some(Ok(chunk)) => return Poll::Ready(Some(Ok(Frame::data(chunk)))),
                 Some(Err(error)) => {

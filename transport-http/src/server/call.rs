@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
 use grange_interfaces::message::{Answer, Message, VERSIONS};
-use grange_interfaces::{Body, Fault, Peer, Refusal};
+use grange_interfaces::{Body, Endpoint, Fault, Peer, Refusal};
 use http::{HeaderMap, StatusCode};
 
 use super::body::{Line, RequestBody};
@@ -29,6 +29,7 @@ pub(super) enum Entry {
 /// Reads a message, asks the endpoint, and returns the answer.
 pub(super) async fn run(
     context: &Arc<Context>,
+    endpoint: &Arc<dyn Endpoint>,
     watch: &Arc<Watch>,
     guard: &mut RequestGuard,
     entry: Entry,
@@ -81,7 +82,7 @@ pub(super) async fn run(
         }
     };
 
-    let answered = ask(context, watch, &peer, message, sent).await;
+    let answered = ask(context, endpoint, watch, &peer, message, sent).await;
     drop(memory);
     match (answered, cut.get()) {
         (Ok((answer, body)), _) => check_answer(answer, body).map_err(refuse),
@@ -94,6 +95,7 @@ pub(super) async fn run(
 /// Calls the endpoint. A long poll is answered when the server stops.
 async fn ask(
     context: &Context,
+    endpoint: &Arc<dyn Endpoint>,
     watch: &Arc<Watch>,
     peer: &Peer,
     message: Message,
@@ -101,7 +103,7 @@ async fn ask(
 ) -> Result<(Answer, Option<Body>), Refusal> {
     let _call = watch.call();
     let polls = wait_ms(&message) > 0;
-    let call = AssertUnwindSafe(context.endpoint.call(peer, message, body)).catch_unwind();
+    let call = AssertUnwindSafe(endpoint.call(peer, message, body)).catch_unwind();
     let answered = if polls {
         tokio::select! {
             biased;

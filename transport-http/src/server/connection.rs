@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, sleep_until};
 
 use super::ServerConfig;
-use super::context::Context;
+use super::context::{Context, Serves};
 use super::service::respond;
 use super::watch::{Verdict, Watch};
 use crate::LimitsError;
@@ -40,7 +40,8 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     config.limits.check()?;
-    run(Box::new(stream), Context::new(endpoint, &config, stop)).await;
+    let serves = Serves::Calls(endpoint);
+    run(Box::new(stream), Context::new(serves, &config, stop)).await;
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use grange_interfaces::{Endpoint, Peer, Stop};
+use grange_interfaces::{Endpoint, Peer, Site, Stop};
 use http::HeaderValue;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -26,8 +26,17 @@ const BUFFER: usize = 64 << 10;
 const STREAM_WINDOW: u32 = 512 << 10;
 const CONNECTION_WINDOW: u32 = 4 << 20;
 
+/// Who answers.
+#[derive(Clone, Debug)]
+pub(super) enum Serves {
+    /// Calls of the protocol.
+    Calls(Arc<dyn Endpoint>),
+    /// GET and HEAD.
+    Pages(Arc<dyn Site>),
+}
+
 pub(super) struct Context {
-    pub(super) endpoint: Arc<dyn Endpoint>,
+    pub(super) serves: Serves,
     pub(super) limits: Limits,
     /// Who calls, if no credentials say so.
     pub(super) nobody: Peer,
@@ -40,7 +49,7 @@ pub(super) struct Context {
 }
 
 impl Context {
-    pub(super) fn new(endpoint: Arc<dyn Endpoint>, config: &ServerConfig, stop: Stop) -> Arc<Self> {
+    pub(super) fn new(serves: Serves, config: &ServerConfig, stop: Stop) -> Arc<Self> {
         let limits = config.limits.clone();
         let memory = limits
             .message_memory_bytes
@@ -53,7 +62,7 @@ impl Context {
             config.software
         );
         Arc::new(Self {
-            endpoint,
+            serves,
             nobody: if config.trusted {
                 Peer::Local
             } else {
@@ -100,7 +109,7 @@ fn builder(limits: &Limits) -> Builder<TokioExecutor> {
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Context")
-            .field("endpoint", &self.endpoint)
+            .field("serves", &self.serves)
             .finish_non_exhaustive()
     }
 }

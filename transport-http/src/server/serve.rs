@@ -4,14 +4,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use grange_interfaces::{Endpoint, Refusal, Stop};
+use grange_interfaces::{Endpoint, Refusal, Site, Stop};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::connection;
-use super::context::Context;
+use super::context::{Context, Serves};
 use super::listener::{Accepted, Server};
 use crate::codec::{MEDIA_TYPE, encode_reply};
 use crate::io::BoxIo;
@@ -26,10 +26,20 @@ impl Server {
     /// answers long polls as busy, lets other calls finish for up to
     /// [`stop_time`](crate::Limits::stop_time), cuts what still runs, and returns.
     pub async fn serve(self, endpoint: Arc<dyn Endpoint>, stop: Stop) {
+        self.serve_all(Serves::Calls(endpoint), stop).await;
+    }
+
+    /// Shows `site` to whoever asks with GET or HEAD, and nothing else, until `stop`; limits are
+    /// the same. Nobody is asked for credentials.
+    pub async fn serve_site(self, site: Arc<dyn Site>, stop: Stop) {
+        self.serve_all(Serves::Pages(site), stop).await;
+    }
+
+    async fn serve_all(self, serves: Serves, stop: Stop) {
         let Self {
             listener, config, ..
         } = self;
-        let context = Context::new(endpoint, &config, stop.clone());
+        let context = Context::new(serves, &config, stop.clone());
         let places = Arc::new(Semaphore::new(config.limits.connections));
         let leavers = Arc::new(Semaphore::new(TURNED_AWAY));
         let mut connections = JoinSet::new();

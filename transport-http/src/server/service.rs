@@ -1,10 +1,11 @@
 //! From requests to responses.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use grange_interfaces::message::{Answer, VERSIONS};
-use grange_interfaces::{Body, Fault, Refusal};
+use grange_interfaces::{Body, Endpoint, Fault, Refusal, Site};
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, SERVER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
@@ -12,7 +13,7 @@ use hyper::body::Incoming;
 use super::answer::AnswerBody;
 use super::body::RequestBody;
 use super::call::{self, Entry};
-use super::context::Context;
+use super::context::{Context, Serves};
 use super::watch::{RequestGuard, Watch};
 use crate::codec::{MEDIA_TYPE, encode_reply, status_of};
 
@@ -69,7 +70,11 @@ pub(super) async fn respond(
     request: Request<Incoming>,
 ) -> Response<AnswerBody> {
     let mut guard = watch.request(request.version() == Version::HTTP_2);
-    match answer(&context, &watch, &mut guard, request).await {
+    let endpoint = match &context.serves {
+        Serves::Calls(endpoint) => endpoint,
+        Serves::Pages(site) => return page(&context, &**site, guard, request).await,
+    };
+    match answer(&context, endpoint, &watch, &mut guard, request).await {
         Ok(Found::About) => {
             let body = AnswerBody::new(context.about.clone(), None, Some(guard));
             let text = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -88,6 +93,39 @@ pub(super) async fn respond(
     }
 }
 
+/// Answers a request for a page.
+async fn page(
+    context: &Context,
+    site: &dyn Site,
+    mut guard: RequestGuard,
+    request: Request<Incoming>,
+) -> Response<AnswerBody> {
+    let (head, _) = request.into_parts();
+    let allowed = check_head(context, &head).and_then(|()| match head.method {
+        Method::GET | Method::HEAD => Ok(()),
+        _ => Err(wrong_method("GET, HEAD")),
+    });
+    let place = allowed.and_then(|()| {
+        let place = Arc::clone(&context.calls).try_acquire_owned();
+        place.map_err(|_| {
+            let wait = Duration::from_secs(1);
+            Refused::new(Refusal::busy("too many requests are answered", wait), false)
+        })
+    });
+    match place {
+        Ok(place) => guard.keep(place),
+        Err(refused) => return refusal(context, refused, guard),
+    }
+    let working = guard.watch().call();
+    let (mut parts, body) = site.get(&head).await.into_parts();
+    drop(working);
+    parts.headers.insert(SERVER, context.server.clone());
+    Response::from_parts(
+        parts,
+        AnswerBody::new(Bytes::new(), Some(body), Some(guard)),
+    )
+}
+
 enum Found {
     About,
     Answer(Answer, Option<Body>),
@@ -95,6 +133,7 @@ enum Found {
 
 async fn answer(
     context: &Arc<Context>,
+    endpoint: &Arc<dyn Endpoint>,
     watch: &Arc<Watch>,
     guard: &mut RequestGuard,
     request: Request<Incoming>,
@@ -119,7 +158,8 @@ async fn answer(
     if head.method != Method::POST {
         return Err(wrong_method("POST"));
     }
-    let (answer, body) = call::run(context, watch, guard, entry, &head.headers, body).await?;
+    let (answer, body) =
+        call::run(context, endpoint, watch, guard, entry, &head.headers, body).await?;
     Ok(Found::Answer(answer, body))
 }
 

@@ -1,0 +1,53 @@
+//! Answers.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use grange_interfaces::Body;
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+
+pub(crate) const NARINFO: &str = "text/x-nix-narinfo";
+pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
+pub(crate) const BYTES: &str = "application/octet-stream";
+
+/// What a reply is made of before it is one.
+pub(crate) struct Reply(Response<Body>);
+
+impl Reply {
+    pub(crate) fn new(status: StatusCode, kind: &'static str, body: Body) -> Self {
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        let kind = HeaderValue::from_static(kind);
+        response.headers_mut().insert(CONTENT_TYPE, kind);
+        Self(response)
+    }
+
+    /// A short text.
+    pub(crate) fn text(status: StatusCode, kind: &'static str, text: impl Into<String>) -> Self {
+        let bytes = Bytes::from(text.into());
+        let size = bytes.len() as u64;
+        Self::new(status, kind, stream::iter([Ok(bytes)]).boxed()).size(size)
+    }
+
+    pub(crate) fn size(self, bytes: u64) -> Self {
+        self.header(CONTENT_LENGTH, HeaderValue::from(bytes))
+    }
+
+    pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.headers_mut().insert(name, value);
+        self
+    }
+
+    /// How long it may be remembered.
+    pub(crate) fn remember(self, time: Duration) -> Self {
+        let value = format!("public, max-age={}", time.as_secs());
+        let value = HeaderValue::from_str(&value).expect("digits are a header's value");
+        self.header(CACHE_CONTROL, value)
+    }
+
+    pub(crate) fn done(self) -> Response<Body> {
+        self.0
+    }
+}

@@ -1,0 +1,342 @@
+//! The site.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use grange_derivation::{Hash, HashAlgo, StoreDir, StorePath, paths};
+use grange_interfaces::{
+    ArtifactError, ArtifactStore, Body, FinishedFilter, History, Site, Source, StoreError,
+    empty_body,
+};
+use grange_model::{BlobId, BuildState, Digest, ItemRecord, Key, Record};
+use http::header::{
+    ACCEPT_RANGES, CONTENT_RANGE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE, RETRY_AFTER,
+};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+
+use crate::config::{Cache, SubstitutesConfig};
+use crate::file::contents;
+use crate::narinfo::narinfo;
+use crate::range::{Part, part};
+use crate::remembered::Remembered;
+use crate::reply::{BYTES, NARINFO, Reply, TEXT};
+use crate::route::{Page, route};
+
+/// How many finished builds are looked at together.
+const PAGE: usize = 500;
+
+/// What strangers fetch from a farm.
+pub struct Substitutes {
+    history: Arc<dyn History>,
+    artifacts: Arc<dyn ArtifactStore>,
+    config: SubstitutesConfig,
+    narinfos: Remembered,
+}
+
+/// Why there is no page.
+enum Missing {
+    /// There is no such thing, or it is not published.
+    NotFound(String),
+    /// We cannot say.
+    Failed(String),
+}
+
+type Found = Result<Reply, Missing>;
+
+impl Substitutes {
+    /// What `history` and `artifacts` have, as the configuration says.
+    #[must_use]
+    pub fn new(
+        history: Arc<dyn History>,
+        artifacts: Arc<dyn ArtifactStore>,
+        config: SubstitutesConfig,
+    ) -> Self {
+        Self {
+            history,
+            artifacts,
+            config,
+            narinfos: Remembered::default(),
+        }
+    }
+
+    async fn page(&self, head: &Parts) -> Found {
+        let nothing = || not_found(format!("there is nothing at {:?}", head.uri.path()));
+        let route = route(head.uri.path()).ok_or_else(nothing)?;
+        let caches = self.config.caches.iter().enumerate();
+        let (number, cache) = caches
+            .into_iter()
+            .find(|(_, cache)| cache.root() == route.root)
+            .ok_or_else(nothing)?;
+        match route.page {
+            Page::CacheInfo => Ok(self.cache_info(cache)),
+            Page::Narinfo(digest) => self.narinfo(number, cache, Digest(digest)).await,
+            Page::Nar(name) => self.nar(cache, &name, &head.headers).await,
+            Page::Log(name) => self.log(cache, &name).await,
+            Page::File(name, hash) => self.file(cache, &name, &hash).await,
+        }
+    }
+
+    fn cache_info(&self, cache: &Cache) -> Reply {
+        let mut text = format!("StoreDir: {}\nWantMassQuery: 1\n", cache.store());
+        if let Cache::Nix { priority, .. } = cache {
+            text.push_str(&format!("Priority: {priority}\n"));
+        }
+        Reply::text(StatusCode::OK, TEXT, text).remember(self.config.found_for)
+    }
+
+    async fn narinfo(&self, number: usize, cache: &Cache, digest: Digest) -> Found {
+        let text = match self.narinfos.get(number, digest) {
+            Some(text) => text,
+            None => {
+                let record = self.published(cache, digest).await?;
+                self.check_references(cache, &record).await?;
+                let narinfo = narinfo(cache, &record).map_err(|error| {
+                    Missing::Failed(format!("the narinfo of {}: {error}", record.item.name))
+                })?;
+                let text = Bytes::from(narinfo.print());
+                self.narinfos.put(number, digest, text.clone());
+                text
+            }
+        };
+        let size = text.len() as u64;
+        let body = Box::pin(futures::stream::iter([Ok(text)]));
+        let reply = Reply::new(StatusCode::OK, NARINFO, body).size(size);
+        Ok(reply.remember(self.config.found_for))
+    }
+
+    /// An item that anybody may have.
+    async fn published(&self, cache: &Cache, digest: Digest) -> Result<ItemRecord, Missing> {
+        let found = self.items(&[digest]).await?.into_iter().next().flatten();
+        let here = found.filter(|record| record.store == cache.store().as_str());
+        let record = here.ok_or_else(|| not_found("there is no such item here"))?;
+        if self.is_withheld(&record).await? {
+            return Err(not_found("there is no such item here"));
+        }
+        Ok(record)
+    }
+
+    /// Whoever fetches an item can fetch all that it refers to.
+    async fn check_references(&self, cache: &Cache, record: &ItemRecord) -> Result<(), Missing> {
+        let others = record.references.iter().map(|item| item.digest);
+        let others: Vec<_> = others.filter(|it| *it != record.item.digest).collect();
+        let found = self.items(&others).await?;
+        for (reference, found) in record
+            .references
+            .iter()
+            .filter(|it| it.digest != record.item.digest)
+            .zip(found)
+        {
+            let is_there = match found {
+                Some(found) => {
+                    found.store == cache.store().as_str() && !self.is_withheld(&found).await?
+                }
+                None => false,
+            };
+            if !is_there {
+                let what = format!("{}, which it refers to, is not here", reference.name);
+                return Err(not_found(what));
+            }
+        }
+        Ok(())
+    }
+
+    async fn items(&self, digests: &[Digest]) -> Result<Vec<Option<ItemRecord>>, Missing> {
+        let keys: Vec<_> = digests.iter().copied().map(Key::Item).collect();
+        let found = self.history.get(&keys).await.map_err(failed)?;
+        let item = |record| match record {
+            Some(Record::Item(item)) => Some(item),
+            _ => None,
+        };
+        Ok(found.into_iter().map(item).collect())
+    }
+
+    /// Whether only builds that are not to be published made it. Sources are known to whoever asks for them.
+    async fn is_withheld(&self, record: &ItemRecord) -> Result<bool, Missing> {
+        let Some(deriver) = &record.deriver else {
+            return Ok(false);
+        };
+        if self.config.withheld.is_empty() {
+            return Ok(false);
+        }
+        let filter = FinishedFilter {
+            state: Some(BuildState::Succeeded),
+            derivation: Some(deriver.digest),
+            ..FinishedFilter::default()
+        };
+        let mut any = false;
+        let mut after = None;
+        loop {
+            let page = self.history.finished(&filter, after, PAGE).await;
+            let page = page.map_err(failed)?;
+            for build in &page.entries {
+                let tags = &build.build.spec.tags;
+                let has = |(key, value): &(String, String)| tags.get(key) == Some(value);
+                if !self.config.withheld.iter().any(has) {
+                    return Ok(false);
+                }
+                any = true;
+                after = Some(build.build.spec.id);
+            }
+            if !page.more {
+                return Ok(any);
+            }
+        }
+    }
+
+    async fn nar(&self, cache: &Cache, name: &str, headers: &HeaderMap) -> Found {
+        let path = base_name(cache.store(), name)?;
+        let record = self.published(cache, Digest(*path.digest())).await?;
+        if record.item.name != path.name() {
+            return Err(not_found("there is no such item here"));
+        }
+        let tag = HeaderValue::from_str(&format!("\"{}\"", record.blob))
+            .expect("digits are a header's value");
+        let reply = if is_named(headers, IF_NONE_MATCH, &tag) {
+            Reply::new(StatusCode::NOT_MODIFIED, BYTES, empty_body())
+        } else {
+            let size = record.blob_size;
+            let same = !headers.contains_key(IF_RANGE) || is_named(headers, IF_RANGE, &tag);
+            let range = headers.get(RANGE).filter(|_| same);
+            match part(range.and_then(|range| range.to_str().ok()), size) {
+                Part::Whole => {
+                    let body = self.blob(record.blob, 0..size).await?;
+                    Reply::new(StatusCode::OK, BYTES, body).size(size)
+                }
+                Part::Bytes(Range { start, end }) => {
+                    let body = self.blob(record.blob, start..end).await?;
+                    let says = format!("bytes {start}-{}/{size}", end - 1);
+                    Reply::new(StatusCode::PARTIAL_CONTENT, BYTES, body)
+                        .size(end - start)
+                        .header(CONTENT_RANGE, text(&says))
+                }
+                Part::Outside => Reply::text(
+                    StatusCode::RANGE_NOT_SATISFIABLE,
+                    TEXT,
+                    format!("it has {size} bytes\n"),
+                )
+                .header(CONTENT_RANGE, text(&format!("bytes */{size}"))),
+            }
+        };
+        // Under this name there will be other bytes only if the item was deleted and built again.
+        Ok(reply
+            .header(ETAG, tag)
+            .header(ACCEPT_RANGES, HeaderValue::from_static("bytes"))
+            .remember(self.config.found_for))
+    }
+
+    async fn blob(&self, blob: BlobId, range: Range<u64>) -> Result<Body, Missing> {
+        let body = self.artifacts.read(&Source::Blob(blob), range).await;
+        body.map_err(|error| match error {
+            ArtifactError::NotFound(_) => not_found("its bytes are gone"),
+            error => Missing::Failed(error.to_string()),
+        })
+    }
+
+    /// The log of the derivation's newest build that has one.
+    async fn log(&self, cache: &Cache, name: &str) -> Found {
+        let path = base_name(cache.store(), name)?;
+        let filter = FinishedFilter {
+            derivation: Some(Digest(*path.digest())),
+            ..FinishedFilter::default()
+        };
+        let (mut after, mut newest) = (None, None);
+        loop {
+            let page = self.history.finished(&filter, after, PAGE).await;
+            let page = page.map_err(failed)?;
+            after = page.entries.last().map(|build| build.build.spec.id);
+            for build in &page.entries {
+                let tags = &build.build.spec.tags;
+                let has = |(key, value): &(String, String)| tags.get(key) == Some(value);
+                if !self.config.withheld.iter().any(has) {
+                    newest = build.attempts.iter().rev().find_map(|it| it.log).or(newest);
+                }
+            }
+            if !page.more {
+                break;
+            }
+        }
+        let log = newest.ok_or_else(|| not_found(format!("there is no log of {name} here")))?;
+        let size = self.artifacts.size(&Source::Blob(log)).await;
+        let size = size.map_err(|error| Missing::Failed(error.to_string()))?;
+        let body = self.blob(log, 0..size).await?;
+        let reply = Reply::new(StatusCode::OK, TEXT, body).size(size);
+        Ok(reply.remember(self.config.missing_for))
+    }
+
+    /// A file that is known by its contents, as Guix's daemon asks for it when a source's own server has lost it.
+    async fn file(&self, cache: &Cache, name: &str, hash: &str) -> Found {
+        let hash = Hash::parse(HashAlgo::Sha256, hash)
+            .map_err(|error| not_found(format!("{hash:?}: {error}")))?;
+        let path = paths::fixed_output_path(cache.store(), name, false, &hash)
+            .map_err(|error| not_found(format!("{name:?}: {error}")))?;
+        let record = self.published(cache, Digest(*path.digest())).await?;
+        let nar = self.blob(record.blob, 0..record.blob_size).await?;
+        Ok(Reply::new(StatusCode::OK, BYTES, contents(nar)).remember(self.config.found_for))
+    }
+}
+
+#[async_trait]
+impl Site for Substitutes {
+    async fn get(&self, head: &Parts) -> Response<Body> {
+        let reply = match self.page(head).await {
+            Ok(reply) => reply,
+            Err(Missing::NotFound(what)) => {
+                Reply::text(StatusCode::NOT_FOUND, TEXT, format!("{what}\n"))
+                    .remember(self.config.missing_for)
+            }
+            Err(Missing::Failed(what)) => {
+                tracing::error!(
+                    path = head.uri.path(),
+                    what,
+                    "a substitute cannot be served"
+                );
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                Reply::text(status, TEXT, "the farm cannot say: come again\n")
+                    .header(RETRY_AFTER, HeaderValue::from_static("10"))
+            }
+        };
+        reply.done()
+    }
+}
+
+impl fmt::Debug for Substitutes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Substitutes")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+fn not_found(what: impl Into<String>) -> Missing {
+    Missing::NotFound(what.into())
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn failed(error: StoreError) -> Missing {
+    Missing::Failed(error.to_string())
+}
+
+fn base_name(store: &StoreDir, name: &str) -> Result<StorePath, Missing> {
+    StorePath::from_base_name(store, name).map_err(|error| not_found(format!("{name:?}: {error}")))
+}
+
+fn text(value: &str) -> HeaderValue {
+    HeaderValue::from_str(value).expect("digits and words are a header's value")
+}
+
+/// Whether a condition names what we have. `*` names everything.
+fn is_named(headers: &HeaderMap, condition: HeaderName, tag: &HeaderValue) -> bool {
+    let Some(value) = headers
+        .get(&condition)
+        .and_then(|value| value.to_str().ok())
+    else {
+        return false;
+    };
+    let tag = tag.to_str().unwrap_or_default();
+    let names = |one: &str| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag;
+    value.split(',').any(|one| names(one.trim()))
+}

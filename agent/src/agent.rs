@@ -94,6 +94,7 @@ impl Agent {
             config,
             systems,
             tags,
+            wants_derivations: offers.derivations,
             coordinator,
             builder,
             store,

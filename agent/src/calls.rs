@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use grange_derivation::StorePath;
 use grange_interfaces::message::{
     Answer, ExchangeAnswer, ExchangeRequest, ItemView, JobAnswer, Message, Report, VERSIONS,
 };
-use grange_interfaces::{Body, Clock, Endpoint, Fault, Peer, Refusal};
+use grange_interfaces::{Body, Clock, Endpoint, Fault, Peer, Refusal, bytes_of};
 use grange_model::AttemptId;
 
 use crate::pause::pause;
@@ -22,6 +24,9 @@ pub(crate) struct Coordinator {
 /// How long what is said in a few bytes may take. A connection that is half open would otherwise be
 /// waited for as long as its transport likes.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Bytes of a derivation's text, with its path, on average over those that are asked for at once.
+const MAX_TEXTS: usize = 1 << 20;
 
 impl Coordinator {
     pub(crate) fn new(endpoint: Arc<dyn Endpoint>, peer: Peer, clock: Arc<dyn Clock>) -> Self {
@@ -184,6 +189,40 @@ impl Coordinator {
         }
     }
 
+    /// The texts of derivations, in the order of their paths.
+    pub(crate) async fn derivations(&self, paths: &[StorePath]) -> Result<Vec<Bytes>, Refusal> {
+        let asked = paths.iter().map(ToString::to_string).collect();
+        let message = Message::Derivations { paths: asked };
+        let (Answer::Derivations, Some(body)) = self.call(message, None).await? else {
+            return Err(unexpected("the question for derivations"));
+        };
+        let most = MAX_TEXTS.saturating_mul(paths.len());
+        let broke = |error: std::io::Error| Refusal::busy(error.to_string(), Duration::ZERO);
+        let mut frames = bytes_of(body, most).await.map_err(broke)?;
+        let mut texts = Vec::with_capacity(paths.len());
+        for path in paths {
+            let named = frame(&mut frames).is_some_and(|name| name == path.to_string().as_bytes());
+            match frame(&mut frames) {
+                Some(text) if named => texts.push(text),
+                _ => return Err(unexpected("the question for derivations")),
+            }
+        }
+        Ok(texts)
+    }
+
+    /// What the coordinator has of these items and of all that they refer to, references first.
+    pub(crate) async fn items(&self, paths: &[StorePath]) -> Result<Vec<ItemView>, Refusal> {
+        let paths = paths.iter().map(ToString::to_string).collect();
+        let message = Message::Items {
+            paths,
+            closure: true,
+        };
+        match self.call(message, None).await?.0 {
+            Answer::Items(items) => Ok(items.into_iter().flatten().collect()),
+            _ => Err(unexpected("the question for items")),
+        }
+    }
+
     pub(crate) async fn fetch_item(
         &self,
         path: &str,
@@ -195,6 +234,16 @@ impl Coordinator {
             _ => Err(unexpected("the question for an item")),
         }
     }
+}
+
+/// Takes the next part off the front: its length in four bytes, then as many.
+fn frame(frames: &mut Bytes) -> Option<Bytes> {
+    let length = u32::from_be_bytes(*frames.first_chunk()?);
+    let end = usize::try_from(length).ok()?.checked_add(4)?;
+    if frames.len() < end {
+        return None;
+    }
+    Some(frames.split_to(end).slice(4..))
 }
 
 /// The coordinator speaks another language: perhaps it, or a proxy, is being replaced.

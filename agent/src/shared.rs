@@ -19,6 +19,8 @@ pub(crate) struct Shared {
     pub(crate) systems: Vec<String>,
     /// What it offers.
     pub(crate) tags: Tags,
+    /// Whether its builder wants derivations in the store.
+    pub(crate) wants_derivations: bool,
     pub(crate) coordinator: Arc<Coordinator>,
     pub(crate) builder: Arc<dyn Builder>,
     pub(crate) store: Arc<dyn LocalStore>,

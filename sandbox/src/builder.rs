@@ -67,6 +67,7 @@ impl Builder for SandboxBuilder {
             systems: config.systems.clone(),
             features: config.features.clone(),
             max_parallel_builds,
+            derivations: false,
         }
     }
 

@@ -121,7 +121,10 @@ async fn closure(
 
 /// Sorts items so that each stands behind all that it refers to. Items of one store form no cycles
 /// but with themselves; where they did, the order within the cycle would be any.
-fn references_first(roots: Vec<StorePath>, infos: &HashMap<StorePath, ItemInfo>) -> Vec<StorePath> {
+pub(crate) fn references_first(
+    roots: Vec<StorePath>,
+    infos: &HashMap<StorePath, ItemInfo>,
+) -> Vec<StorePath> {
     enum Visit<'a> {
         Enter(&'a StorePath),
         Leave(&'a StorePath),

@@ -32,15 +32,22 @@ impl Verified {
         }
         let path =
             StorePath::parse(store, asked).map_err(|error| unsupported(error.to_string()))?;
-        let name = path
-            .derivation_name()
-            .ok_or_else(|| other(format!("{path} is no derivation")))?;
         let text = data_encoding::BASE64
             .decode(answer.text.as_bytes())
             .map_err(|error| other(format!("the text of {path} is not base 64: {error}")))?;
-        let derivation = Derivation::parse(store, name, &text)
+        Self::of_text(path, &text)
+    }
+
+    /// Reads the text that came for a path.
+    pub(crate) fn of_text(path: StorePath, text: &[u8]) -> Result<Self, StepError> {
+        let other = |message: String| StepError::setup(Problem::Other, message);
+        let unsupported = |message: String| StepError::setup(Problem::Unsupported, message);
+        let name = path
+            .derivation_name()
+            .ok_or_else(|| other(format!("{path} is no derivation")))?;
+        let derivation = Derivation::parse(path.store(), name, text)
             .map_err(|error| unsupported(format!("{path} cannot be read: {error}")))?;
-        match derivation.path_of_text(&text) {
+        match derivation.path_of_text(text) {
             Ok(computed) if computed == path => {}
             Ok(computed) => {
                 return Err(other(format!(

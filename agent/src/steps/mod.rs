@@ -1,6 +1,7 @@
 //! What an attempt goes through.
 
 mod build;
+mod derivations;
 mod error;
 mod inputs;
 mod job;

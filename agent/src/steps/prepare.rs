@@ -6,6 +6,7 @@ use grange_agent_core::Input;
 use grange_derivation::StorePath;
 use grange_interfaces::{Job, LocalStoreError};
 
+use super::derivations::provide;
 use super::inputs::Offered;
 use super::job::Verified;
 use super::{Problem, StepError};
@@ -45,6 +46,9 @@ async fn ready(shared: &Shared, context: &Context) -> Result<Ready, StepError> {
     clear(shared, &outputs).await?;
     if !inputs.fetch.is_empty() {
         shared.fetcher.fetch(inputs.fetch).await?;
+    }
+    if shared.wants_derivations {
+        provide(shared, &verified).await?;
     }
     continue_log(shared, context, left).await?;
     let job = Job {

@@ -7,7 +7,7 @@
 //! | [`demo`] | `grange demo`: a farm in one process |
 //! | [`coordinator`] | `grange-coordinator` |
 //! | [`agent`] | `grange-agent` |
-//! | [`connect`], [`failure`], [`output`], [`progress`] | what they share |
+//! | [`connect`], [`failure`], [`keys`], [`output`], [`progress`] | what they share |
 //!
 //! **Invariant:** only this crate reads the environment and ends the process; all it does otherwise is to put together
 //! parts of the other crates.
@@ -20,6 +20,7 @@ pub mod coordinator;
 pub mod demo;
 pub mod durations;
 pub mod failure;
+pub mod keys;
 pub mod logging;
 pub mod output;
 pub mod places;

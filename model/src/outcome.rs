@@ -113,7 +113,7 @@ pub struct AttemptSummary {
     pub ended_at: Timestamp,
     /// How it ended.
     pub outcome: AttemptOutcome,
-    /// Its log, compressed with zstd.
+    /// Its log, as the builder wrote it.
     pub log: Option<BlobId>,
 }
 

@@ -12,6 +12,7 @@ use crate::run;
 const EDGES: &[(&str, &[&str])] = &[
     ("grange-model", &[]),
     ("grange-derivation", &[]),
+    ("grange-signatures", &["grange-derivation"]),
     ("grange-interfaces", &["grange-derivation", "grange-model"]),
     ("grange-coordinator-core", &["grange-model"]),
     ("grange-agent-core", &["grange-model"]),
@@ -37,6 +38,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("grange-store-sqlite", EDGE_CRATE),
     ("grange-artifacts-dir", EDGE_CRATE),
     ("grange-sandbox", EDGE_CRATE),
+    ("grange-daemon-protocol", SIGNING),
+    ("grange-substitutes", SIGNING),
     ("grange-testing", EDGE_CRATE),
     (
         "grange",
@@ -44,11 +47,14 @@ const EDGES: &[(&str, &[&str])] = &[
             "grange-agent",
             "grange-artifacts-dir",
             "grange-coordinator",
+            "grange-daemon-protocol",
             "grange-derivation",
             "grange-interfaces",
             "grange-model",
             "grange-sandbox",
+            "grange-signatures",
             "grange-store-sqlite",
+            "grange-substitutes",
             "grange-transport-http",
         ],
     ),
@@ -57,10 +63,19 @@ const EDGES: &[(&str, &[&str])] = &[
 /// What a transport, a store or a builder may depend on.
 const EDGE_CRATE: &[&str] = &["grange-derivation", "grange-interfaces", "grange-model"];
 
+/// What may sign and verify as well.
+const SIGNING: &[&str] = &[
+    "grange-derivation",
+    "grange-interfaces",
+    "grange-model",
+    "grange-signatures",
+];
+
 /// Crates that are pure: no runtime, no I/O.
 const PURE: &[&str] = &[
     "grange-model",
     "grange-derivation",
+    "grange-signatures",
     "grange-coordinator-core",
     "grange-agent-core",
 ];

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, ValueEnum};
+use grange_derivation::StoreDir;
 use grange_model::AgentId;
 use serde::Deserialize;
 
@@ -74,10 +75,18 @@ pub struct Flags {
     /// A file with the CA certificates to trust, in PEM, for an https coordinator [default: the system's]
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
+    /// Where the daemon listens, for --builder guix and nix [default: /var/guix/daemon-socket/socket,
+    /// /nix/var/nix/daemon-socket/socket]
+    #[arg(long, value_name = "PATH")]
+    pub daemon_socket: Option<PathBuf>,
+    /// The key that signs what a guix-daemon is given to import; the daemon must have it authorised. `grange key
+    /// generate` makes one [default: STATE-DIR/keys/farm.sec, made if it is not there]
+    #[arg(long, value_name = "FILE")]
+    pub farm_key: Option<PathBuf>,
     /// Where the sandbox has its own store [default: STATE-DIR/store]
     #[arg(long, value_name = "DIR")]
     pub store: Option<PathBuf>,
-    /// What builds see that store as: /gnu/store or /nix/store [default: /gnu/store]
+    /// What builds see that store as: /gnu/store or /nix/store [default: /gnu/store, with --builder nix /nix/store]
     #[arg(long, value_name = "DIR")]
     pub store_dir: Option<String>,
     /// A file or directory of this machine that builds see too, read-only, at the same place; may be given several
@@ -92,27 +101,29 @@ pub struct Flags {
 pub enum BuilderKind {
     /// The embedded one, in Linux namespaces
     Sandbox,
-    /// A guix-daemon; not in this version
+    /// A guix-daemon, in its store
     Guix,
-    /// A nix-daemon; not in this version
+    /// A nix-daemon, in its store
     Nix,
 }
 
 impl BuilderKind {
-    /// Whether this version has it.
-    ///
-    /// # Errors
-    ///
-    /// It has not: then the command line is wrong.
-    pub fn check(self) -> anyhow::Result<()> {
+    /// The store that it builds for, unless somebody says otherwise.
+    #[must_use]
+    pub fn store_dir(self) -> StoreDir {
         match self {
-            Self::Sandbox => Ok(()),
-            Self::Guix => Err(crate::failure::usage(
-                "this version has no builder `guix`: write --builder sandbox",
-            )),
-            Self::Nix => Err(crate::failure::usage(
-                "this version has no builder `nix`: write --builder sandbox",
-            )),
+            Self::Sandbox | Self::Guix => StoreDir::guix(),
+            Self::Nix => StoreDir::nix(),
+        }
+    }
+
+    /// Where the daemon listens, if it is one.
+    #[must_use]
+    pub fn socket(self) -> Option<&'static str> {
+        match self {
+            Self::Sandbox => None,
+            Self::Guix => Some("/var/guix/daemon-socket/socket"),
+            Self::Nix => Some("/nix/var/nix/daemon-socket/socket"),
         }
     }
 }

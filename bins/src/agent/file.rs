@@ -54,9 +54,28 @@ pub struct ConfigFile {
     pub delete_outputs: Option<bool>,
     /// What builds.
     pub builder: Option<BuilderKind>,
+    /// The builders `guix` and `nix`.
+    #[serde(default)]
+    pub daemon: DaemonSection,
     /// The builder `sandbox`.
     #[serde(default)]
     pub sandbox: SandboxSection,
+}
+
+/// The builders `guix` and `nix`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct DaemonSection {
+    /// Where the daemon listens.
+    pub socket: Option<PathBuf>,
+    /// What signs imports.
+    pub farm_key: Option<PathBuf>,
+    /// How many builds run at once at most: not more than the daemon has build users.
+    pub build_users: Option<u32>,
+    /// Values of `requiredSystemFeatures` to offer.
+    pub features: Option<Vec<String>>,
+    /// Whether the store is the farm's alone.
+    pub exclusive: Option<bool>,
 }
 
 /// The builder `sandbox`.

@@ -10,4 +10,4 @@ pub use cli::{BuilderKind, Cli, Flags};
 pub use file::ConfigFile;
 pub use main_program::main;
 pub(crate) use serve::assemble;
-pub use settings::Settings;
+pub use settings::{BuilderSettings, Settings};

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use grange_agent::AgentConfig;
+use grange_daemon_protocol::{BuilderConfig, DaemonConfig};
 use grange_derivation::StoreDir;
 use grange_sandbox::{ProcessLimits, SandboxConfig, StoreConfig};
 use grange_transport_http::CoordinatorUrl;
@@ -24,10 +25,29 @@ pub struct Settings {
     pub ca: Option<PathBuf>,
     /// The agent's own.
     pub agent: AgentConfig,
-    /// The sandbox's store.
-    pub store: StoreConfig,
-    /// The sandbox.
-    pub sandbox: SandboxConfig,
+    /// What builds.
+    pub builder: BuilderSettings,
+}
+
+/// What builds, and in which store.
+#[derive(Debug)]
+pub enum BuilderSettings {
+    /// The embedded sandbox.
+    Sandbox {
+        /// Its store.
+        store: StoreConfig,
+        /// The sandbox.
+        sandbox: SandboxConfig,
+    },
+    /// A real daemon.
+    Daemon {
+        /// The daemon; without the key.
+        daemon: DaemonConfig,
+        /// The file of the key that signs imports, for a guix-daemon.
+        farm_key: Option<PathBuf>,
+        /// How it builds.
+        builder: BuilderConfig,
+    },
 }
 
 impl Settings {
@@ -43,11 +63,8 @@ impl Settings {
             .map(ConfigFile::read)
             .transpose()?
             .unwrap_or_default();
-        flags
-            .builder
-            .or(file.builder)
-            .unwrap_or(BuilderKind::Sandbox)
-            .check()?;
+        let kind = flags.builder.or(file.builder);
+        let kind = kind.unwrap_or(BuilderKind::Sandbox);
         let missing = |flag: &str| {
             failure::usage(format!(
                 "{flag} must be given, here or in the configuration file"
@@ -72,16 +89,39 @@ impl Settings {
         let store_dir = match flags.store_dir.as_ref().or(file.sandbox.store_dir.as_ref()) {
             Some(text) => StoreDir::new(text)
                 .map_err(|error| failure::config(format!("store directory: {error}")))?,
-            None => StoreDir::guix(),
+            None => kind.store_dir(),
         };
+        let farm_key = flags.farm_key.clone();
+        let farm_key = farm_key.or_else(|| file.daemon.farm_key.clone());
+        let farm_key = farm_key.unwrap_or_else(|| state_dir.join("keys/farm.sec"));
         let mut agent = AgentConfig::new(uuid, password, state_dir);
         configure(&mut agent, flags, &file)?;
+        let builder = match kind.socket() {
+            None => BuilderSettings::Sandbox {
+                store: StoreConfig::new(directory, store_dir),
+                sandbox: sandbox(flags, file.sandbox)?,
+            },
+            Some(socket) => {
+                let given = flags.daemon_socket.clone().or(file.daemon.socket);
+                let mut daemon =
+                    DaemonConfig::new(given.unwrap_or_else(|| socket.into()), store_dir);
+                daemon.exclusive = file.daemon.exclusive.unwrap_or(daemon.exclusive);
+                let mut builder = BuilderConfig::new();
+                builder.features = file.daemon.features.unwrap_or(builder.features);
+                let users = file.daemon.build_users;
+                builder.max_parallel_builds = users.unwrap_or(builder.max_parallel_builds);
+                BuilderSettings::Daemon {
+                    daemon,
+                    farm_key: (kind == BuilderKind::Guix).then_some(farm_key),
+                    builder,
+                }
+            }
+        };
         Ok(Self {
             coordinator,
             ca: flags.ca.clone().or_else(|| file.ca.clone()),
             agent,
-            store: StoreConfig::new(directory, store_dir),
-            sandbox: sandbox(flags, file.sandbox)?,
+            builder,
         })
     }
 }
@@ -162,6 +202,7 @@ fn sandbox(flags: &Flags, section: SandboxSection) -> anyhow::Result<SandboxConf
 mod tests {
     use super::*;
     use crate::failure::Exit;
+    use std::path::Path;
 
     const UUID: &str = "01938f4e-6b1c-7c3e-9f5b-0c2d8e4f6a10";
 
@@ -186,12 +227,41 @@ mod tests {
         assert_eq!(settings.agent.wait, Duration::from_secs(5));
         assert_eq!(settings.agent.password.0, "secret");
         assert_eq!(settings.agent.tags["room"], "cellar");
-        assert_eq!(settings.store.store_dir, StoreDir::nix());
-        assert_eq!(
-            settings.store.directory,
-            directory.path().join("state/store")
-        );
-        assert_eq!(settings.sandbox.limits.open_files, Some(9));
+        let BuilderSettings::Sandbox { store, sandbox } = settings.builder else {
+            panic!("the sandbox is the default");
+        };
+        assert_eq!(store.store_dir, StoreDir::nix());
+        assert_eq!(store.directory, directory.path().join("state/store"));
+        assert_eq!(sandbox.limits.open_files, Some(9));
+    }
+
+    #[test]
+    fn daemons_have_places_of_their_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let password = directory.path().join("password");
+        std::fs::write(&password, "secret\n").unwrap();
+        for (kind, store_dir, has_key) in [
+            (BuilderKind::Guix, StoreDir::guix(), true),
+            (BuilderKind::Nix, StoreDir::nix(), false),
+        ] {
+            let settings = Settings::new(&Flags {
+                coordinator: Some("http://127.0.0.1:1".into()),
+                uuid: Some(UUID.parse().unwrap()),
+                password_file: Some(password.clone()),
+                state_dir: Some("/s".into()),
+                builder: Some(kind),
+                ..Flags::default()
+            });
+            let BuilderSettings::Daemon {
+                daemon, farm_key, ..
+            } = settings.unwrap().builder
+            else {
+                panic!("it is a daemon");
+            };
+            assert_eq!(daemon.store_dir, store_dir);
+            assert_eq!(Some(&*daemon.socket), kind.socket().map(Path::new));
+            assert_eq!(farm_key, has_key.then(|| PathBuf::from("/s/keys/farm.sec")));
+        }
     }
 
     #[test]
@@ -199,17 +269,5 @@ mod tests {
         let error = Settings::new(&Flags::default()).unwrap_err();
         assert!(error.to_string().contains("--coordinator"), "{error}");
         assert_eq!(failure::exit_of(&error), Exit::Usage);
-        for builder in [BuilderKind::Guix, BuilderKind::Nix] {
-            let error = Settings::new(&Flags {
-                builder: Some(builder),
-                ..Flags::default()
-            })
-            .unwrap_err();
-            assert!(
-                error.to_string().contains("this version has no builder"),
-                "{error}"
-            );
-            assert_eq!(failure::exit_of(&error), Exit::Usage);
-        }
     }
 }

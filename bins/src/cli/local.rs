@@ -61,13 +61,13 @@ pub enum NarCommand {
 #[command(
     long_about = "Run a whole farm in this process and build a graph of real derivations with it\n\n\
     Starts a coordinator (SQLite, artifacts in a directory), HTTP on loopback and two agents with the embedded \
-    sandboxed builder, each with a store of its own; submits C programs and libraries with one build that fails on \
+    sandboxed builder, each with a store of its own (or one agent on a real daemon: --builder guix, --builder nix); submits C programs and libraries with one build that fails on \
     purpose; shows progress and what came of it. The state is kept: a second run builds nothing, --again builds anew.\n\n\
-    Exit status: 0 if every build ended as planned; 2 if one did not; 78 if this machine lacks what the sandbox needs."
+    Exit status: 0 if every build ended as planned; 2 if one did not; 78 if this machine lacks what the builder needs."
 )]
 #[command(after_help = "Example:\n  grange demo --json | tail -n 1")]
 pub struct DemoArgs {
-    /// Build anew what was built, and what failed
+    /// Build anew what was built, and what failed (with --builder sandbox)
     #[arg(long)]
     pub again: bool,
     /// Go on when all has ended, until Ctrl-C, so that other commands can ask this farm

@@ -2,6 +2,7 @@
 
 mod agents;
 mod build;
+mod keys;
 mod local;
 mod values;
 
@@ -9,6 +10,7 @@ pub use agents::{AgentAction, AgentArgs, AgentNew, AgentsCommand, PasswordComman
 pub use build::{
     BuildAction, BuildArgs, BuildOptions, BuildsCommand, BuildsList, FetchArgs, Target,
 };
+pub use keys::KeyCommand;
 pub use local::{
     CompletionsArgs, DemoArgs, DerivationCommand, DerivationShow, ManArgs, NarCommand, Program,
 };
@@ -104,6 +106,9 @@ pub enum Command {
     /// Make and read archives of store items (no coordinator is needed)
     #[command(subcommand, after_help = "Example:\n  grange nar hash ./hello-2.12.2")]
     Nar(NarCommand),
+    /// Make keys that sign what clients fetch, and look at them (no coordinator is needed)
+    #[command(subcommand, after_help = "Example:\n  grange key show ./guix.sec")]
+    Key(KeyCommand),
     /// Run a whole farm in this process and build a graph of real derivations with it
     Demo(DemoArgs),
     /// Print completions for a shell

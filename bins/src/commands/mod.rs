@@ -6,6 +6,7 @@ mod builds;
 mod completions;
 mod derivation;
 mod fetch;
+mod key;
 mod log;
 mod man;
 mod nar;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use clap::error::ErrorKind;
 
-use super::{agents, build, builds, completions, derivation, fetch, man, nar};
+use super::{agents, build, builds, completions, derivation, fetch, key, man, nar};
 use crate::cli::{Cli, Command};
 use crate::failure::{self, Exit};
 use crate::output::Output;
@@ -47,6 +47,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
     match cli.command {
         Command::Derivation(command) => return derivation::run(command, output),
         Command::Nar(command) => return nar::run(command, output),
+        Command::Key(command) => return key::run(command, output),
         Command::Completions(args) => return completions::run(&args),
         Command::Man(args) => return man::run(&args, output),
         _ => {}
@@ -64,6 +65,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
             Command::Demo(args) => demo::run(args, output).await,
             Command::Derivation(_)
             | Command::Nar(_)
+            | Command::Key(_)
             | Command::Completions(_)
             | Command::Man(_) => Ok(Exit::Done),
         }

@@ -73,7 +73,20 @@ pub struct Flags {
     /// [default: none, so that only the Unix socket may administer]
     #[arg(long, value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
-    /// Take the database from another coordinator that still seems to use it; that one will end
+    /// Where stock clients fetch what the farm has built, at /guix and /nix: ADDR:PORT; may be given several times
+    /// [default: nowhere]
+    #[arg(long, value_name = "ADDR")]
+    pub publish: Vec<ListenAddress>,
+    /// The key that signs what Guix clients fetch, as `guix archive --generate-key` or `grange key generate` make it
+    /// [default: STATE-DIR/keys/guix.sec, made if it is not there]
+    #[arg(long, value_name = "FILE")]
+    pub guix_key: Option<PathBuf>,
+    /// A key that signs what Nix clients fetch, as `nix-store --generate-binary-cache-key` or `grange key generate` make
+    /// it; two during a rotation [default: STATE-DIR/keys/nix.sec, made if it is not there]
+    #[arg(long = "nix-key", value_name = "FILE")]
+    pub nix_keys: Vec<PathBuf>,
+    /// Take the database from another coordinator that seems to use it (it hangs, or its machine is gone): from then on
+    /// that one can write nothing. Its artifacts must not be in use any more
     #[arg(long)]
     pub take_over: bool,
 }

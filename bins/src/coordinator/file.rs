@@ -28,9 +28,30 @@ pub struct ConfigFile {
     pub admin_token_file: Option<PathBuf>,
     /// Certificate and key.
     pub tls: Option<TlsSection>,
+    /// What stock clients fetch.
+    #[serde(default)]
+    pub publish: PublishSection,
     /// How it runs.
     #[serde(default)]
     pub farm: FarmSection,
+}
+
+/// What stock clients fetch.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PublishSection {
+    /// Where.
+    pub listen: Option<Vec<String>>,
+    /// What signs for Guix clients.
+    pub guix_key: Option<PathBuf>,
+    /// What signs for Nix clients.
+    pub nix_keys: Option<Vec<PathBuf>>,
+    /// In whose name the key of Guix signs.
+    pub host: Option<String>,
+    /// Which cache Nix clients ask first.
+    pub nix_priority: Option<u32>,
+    /// Builds with one of these tags, `KEY=VALUE`, are not published.
+    pub withhold: Option<Vec<String>>,
 }
 
 /// Certificate and key.
@@ -94,8 +115,10 @@ impl ConfigFile {
             &mut self.state_dir,
             &mut self.artifacts,
             &mut self.admin_token_file,
+            &mut self.publish.guix_key,
         ];
-        for path in others.into_iter().flatten().chain(tls) {
+        let nix_keys = self.publish.nix_keys.iter_mut().flatten();
+        for path in others.into_iter().flatten().chain(tls).chain(nix_keys) {
             *path = base.join(&*path);
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use grange_artifacts_dir::ArtifactsDir;
 use grange_coordinator::{Coordinator, MissingInputs, Parts, SystemClock};
-use grange_interfaces::Stop;
+use grange_interfaces::{ArtifactStore, Datastore, History, Site, Stop};
 use grange_model::Limits;
 use grange_transport_http::{ListenAddress, Server, ServerConfig};
 use sd_notify::NotifyState;
@@ -23,14 +23,18 @@ pub(super) async fn run(settings: Settings) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     // First the addresses: whoever cannot listen shall not claim the database.
     let servers = bind(&settings).await?;
+    let pages = bind_pages(&settings).await?;
     let limits = &settings.coordinator.default_limits;
     let limits = Limits {
         timeout_ms: milliseconds(limits.timeout),
         max_silent_ms: milliseconds(limits.max_silent),
     };
+    let datastore = datastore(&settings)?;
+    let history: Arc<dyn History> = Arc::<dyn Datastore>::clone(&datastore);
+    let artifacts: Arc<dyn ArtifactStore> = Arc::new(open_artifacts(&settings.artifacts)?);
     let parts = Parts {
-        datastore: datastore(&settings)?,
-        artifacts: Arc::new(open_artifacts(&settings.artifacts)?),
+        datastore,
+        artifacts: Arc::clone(&artifacts),
         clock: Arc::new(SystemClock),
         hooks: vec![Arc::new(MissingInputs { limits })],
         seed: rand::random(),
@@ -44,6 +48,13 @@ pub(super) async fn run(settings: Settings) -> anyhow::Result<()> {
     for server in servers {
         tracing::info!(address = %server.local_addr(), "listening");
         serving.spawn(server.serve(coordinator.endpoint(), stop.clone()));
+    }
+    if !pages.is_empty() {
+        let site: Arc<dyn Site> = Arc::new(settings.publish.site(history, artifacts)?);
+        for server in pages {
+            tracing::info!(address = %server.local_addr(), "publishing");
+            serving.spawn(server.serve_site(Arc::clone(&site), stop.clone()));
+        }
     }
     tell_manager(&[NotifyState::Ready]);
     let lost = tokio::select! {
@@ -72,6 +83,25 @@ async fn bind(settings: &Settings) -> anyhow::Result<Vec<Server>> {
             make_parent(path)?;
         } else if is_admin && settings.coordinator.admin_tokens.is_empty() {
             tracing::warn!(%address, "nobody can administer over TCP: there are no admin tokens");
+        }
+        servers.push(Server::bind(address.clone(), config).await?);
+    }
+    Ok(servers)
+}
+
+/// Paths of sources' names and hashes are long.
+const PAGE_PATH: usize = 2048;
+
+async fn bind_pages(settings: &Settings) -> anyhow::Result<Vec<Server>> {
+    let mut servers = Vec::new();
+    for address in &settings.publish.listen {
+        let mut config = ServerConfig::default();
+        config.software = SOFTWARE.to_owned();
+        config.limits.path_bytes = PAGE_PATH;
+        config.tls = settings.tls.clone();
+        if let ListenAddress::Unix(path) = address {
+            config.tls = None;
+            make_parent(path)?;
         }
         servers.push(Server::bind(address.clone(), config).await?);
     }

@@ -13,6 +13,7 @@ use grange_transport_http::{ListenAddress, Pem, Tls};
 
 use super::cli::Flags;
 use super::file::{ConfigFile, FarmSection};
+use super::publish::Publish;
 use super::read_tokens;
 use crate::durations::parse_duration;
 use crate::{failure, places};
@@ -35,6 +36,8 @@ pub struct Settings {
     pub tls: Option<Tls>,
     /// How the database is claimed.
     pub claim: Claim,
+    /// What stock clients fetch, if anything.
+    pub publish: Publish,
     /// The coordinator's own.
     pub coordinator: CoordinatorConfig,
 }
@@ -94,7 +97,9 @@ impl Settings {
         if let Some(file) = flags.admin_token_file.clone().or(file.admin_token_file) {
             coordinator.admin_tokens = read_tokens(&file)?;
         }
+        let keys = state_dir.join("keys");
         Ok(Self {
+            publish: Publish::new(flags, file.publish, &keys, &coordinator.store_dirs)?,
             database: flags
                 .database
                 .clone()
@@ -141,7 +146,7 @@ pub(super) fn datastore(settings: &Settings) -> anyhow::Result<Arc<dyn Datastore
 }
 
 /// Makes the directory of a file, for its owner alone, if it is not there.
-pub(super) fn make_parent(path: &std::path::Path) -> anyhow::Result<()> {
+pub(crate) fn make_parent(path: &std::path::Path) -> anyhow::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => std::fs::DirBuilder::new()
@@ -153,7 +158,7 @@ pub(super) fn make_parent(path: &std::path::Path) -> anyhow::Result<()> {
     }
 }
 
-fn address(name: &str, text: &str) -> anyhow::Result<ListenAddress> {
+pub(super) fn address(name: &str, text: &str) -> anyhow::Result<ListenAddress> {
     text.parse()
         .map_err(|error| failure::config(format!("{name}: {error}")))
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use grange_agent::{Agent, AgentConfig};
+use grange_agent::AgentConfig;
 use grange_artifacts_dir::ArtifactsDir;
 use grange_coordinator::client::Client;
 use grange_coordinator::{
     Coordinator, CoordinatorConfig, MissingInputs, Parts, SystemClock, TokenHash,
 };
+use grange_daemon_protocol::{BuilderConfig, DaemonConfig};
 use grange_derivation::StoreDir;
 use grange_interfaces::{Claim, Peer, Secret, Stop, Stopper};
 use grange_sandbox::{SandboxConfig, StoreConfig};
@@ -18,7 +19,7 @@ use grange_transport_http::{CoordinatorUrl, HttpEndpoint, ListenAddress, Server,
 use tokio::task::JoinSet;
 
 use super::secret;
-use crate::agent::{Settings, assemble};
+use crate::agent::{BuilderKind, BuilderSettings, Settings, assemble};
 use crate::connect::{SOFTWARE, client_config};
 use crate::coordinator::{Token, open_datastore};
 use crate::output::note;
@@ -44,9 +45,13 @@ pub(super) struct Farm {
 
 impl Farm {
     /// Starts everything. What there was in `state` is taken up.
-    pub(super) async fn start(state: &Path, sandbox_paths: Vec<PathBuf>) -> anyhow::Result<Self> {
+    pub(super) async fn start(
+        state: &Path,
+        kind: BuilderKind,
+        sandbox_paths: Vec<PathBuf>,
+    ) -> anyhow::Result<Self> {
         let token = Token::new();
-        let coordinator = coordinator(state, &token).await?;
+        let coordinator = coordinator(state, kind.store_dir(), &token).await?;
         let (stop_servers, stop) = Stop::new();
         let mut servers = JoinSet::new();
         let server = Server::bind("127.0.0.1:0".parse()?, server_config(false)).await?;
@@ -74,8 +79,25 @@ impl Farm {
         );
         let (stop_agents, stop) = Stop::new();
         let mut agents = JoinSet::new();
-        for number in 1..=AGENTS {
-            let agent = agent(&client, &url, state, number, sandbox_paths.clone()).await?;
+        // All that uses one daemon is one agent.
+        let count = if kind == BuilderKind::Sandbox {
+            AGENTS
+        } else {
+            1
+        };
+        for number in 1..=count {
+            let home = state.join(format!("agent-{number}"));
+            let builder = builder(kind, &home, sandbox_paths.clone());
+            let mut config = config(&client, &home, number).await?;
+            let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+            config.parallel = u32::try_from(cores.div_ceil(count)).unwrap_or(1);
+            let agent = assemble(Settings {
+                coordinator: url.clone(),
+                ca: None,
+                agent: config,
+                builder,
+            });
+            let agent = agent.await?;
             let stop = stop.clone();
             agents.spawn(async move { Ok(agent.run(stop).await?) });
         }
@@ -113,9 +135,13 @@ impl Farm {
     }
 }
 
-async fn coordinator(state: &Path, token: &Token) -> anyhow::Result<Coordinator> {
+async fn coordinator(
+    state: &Path,
+    store_dir: StoreDir,
+    token: &Token,
+) -> anyhow::Result<Coordinator> {
     let config = CoordinatorConfig {
-        store_dirs: vec![StoreDir::guix()],
+        store_dirs: vec![store_dir],
         admin_tokens: vec![TokenHash::of(token.as_str())],
         ..CoordinatorConfig::default()
     };
@@ -145,27 +171,27 @@ fn server_config(trusted: bool) -> ServerConfig {
     config
 }
 
-async fn agent(
-    client: &Client,
-    url: &CoordinatorUrl,
-    state: &Path,
-    number: usize,
-    sandbox_paths: Vec<PathBuf>,
-) -> anyhow::Result<Agent> {
+async fn config(client: &Client, home: &Path, number: usize) -> anyhow::Result<AgentConfig> {
     let (id, password) = secret::agent(client, &format!("demo-{number}")).await?;
-    let home = state.join(format!("agent-{number}"));
     let mut agent = AgentConfig::new(id, password, home.join("state"));
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    agent.parallel = u32::try_from(cores.div_ceil(AGENTS)).unwrap_or(1);
     agent.cores = 1;
-    let mut sandbox = SandboxConfig::default();
-    sandbox.sandbox_paths = sandbox_paths;
-    assemble(Settings {
-        coordinator: url.clone(),
-        ca: None,
-        agent,
-        store: StoreConfig::new(home.join("store"), StoreDir::guix()),
-        sandbox,
-    })
-    .await
+    Ok(agent)
+}
+
+fn builder(kind: BuilderKind, home: &Path, sandbox_paths: Vec<PathBuf>) -> BuilderSettings {
+    match kind.socket() {
+        None => {
+            let mut sandbox = SandboxConfig::default();
+            sandbox.sandbox_paths = sandbox_paths;
+            BuilderSettings::Sandbox {
+                store: StoreConfig::new(home.join("store"), kind.store_dir()),
+                sandbox,
+            }
+        }
+        Some(socket) => BuilderSettings::Daemon {
+            daemon: DaemonConfig::new(socket, kind.store_dir()),
+            farm_key: (kind == BuilderKind::Guix).then(|| home.join("keys/farm.sec")),
+            builder: BuilderConfig::new(),
+        },
+    }
 }

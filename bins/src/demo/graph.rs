@@ -19,11 +19,12 @@ pub(super) struct Graph {
 }
 
 /// Finds or fetches a toolchain, kept in the state directory, and writes the derivations.
-pub(super) async fn write(state: &Path) -> anyhow::Result<Graph> {
+pub(super) async fn write(state: &Path, store: &StoreDir) -> anyhow::Result<Graph> {
     let cache = state.join("toolchain");
+    let store = store.clone();
     let work = move || -> anyhow::Result<(Toolchain, DemoGraph)> {
         let toolchain = Toolchain::find_or_fetch(&cache)?;
-        let demo = demo::graph(&toolchain, &StoreDir::guix())?;
+        let demo = demo::graph(&toolchain, &store)?;
         Ok((toolchain, demo))
     };
     let (toolchain, demo) = tokio::task::spawn_blocking(work).await??;

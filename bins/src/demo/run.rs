@@ -16,6 +16,7 @@ use super::farm::Farm;
 use super::forget::forget;
 use super::graph::{self, Graph};
 use super::report::{self, End};
+use crate::agent::BuilderKind;
 use crate::cli::DemoArgs;
 use crate::failure::{self, Exit};
 use crate::output::{Output, note};
@@ -34,13 +35,19 @@ const PROGRAM: &str = "primes";
 ///
 /// This machine lacks what the sandbox needs or has no compiler, or the state directory cannot be used.
 pub async fn run(args: DemoArgs, output: Output) -> anyhow::Result<Exit> {
-    args.builder.check()?;
-    check_support(&Helper::ThisProgram)
-        .await
-        .map_err(|error| failure::config(failure::one_line(&anyhow::Error::from(error))))?;
+    if args.builder == BuilderKind::Sandbox {
+        check_support(&Helper::ThisProgram)
+            .await
+            .map_err(|error| failure::config(failure::one_line(&anyhow::Error::from(error))))?;
+    } else if args.again {
+        return Err(failure::usage(
+            "--again is for the sandbox, whose stores are the demo's own: what lies in the store of a real daemon, \
+             others may use",
+        ));
+    }
     let state = std::path::absolute(args.state_dir.clone().unwrap_or_else(places::demo_state))?;
     make_private(&state)?;
-    let graph = graph::write(&state)
+    let graph = graph::write(&state, &args.builder.store_dir())
         .await
         .context("the demo has nothing to build with")?;
     let is_host = matches!(graph.toolchain, Toolchain::Host { .. });
@@ -60,7 +67,7 @@ pub async fn run(args: DemoArgs, output: Output) -> anyhow::Result<Exit> {
     if args.again {
         forget(&state).await?;
     }
-    let mut farm = Farm::start(&state, paths).await?;
+    let mut farm = Farm::start(&state, args.builder, paths).await?;
     let client = farm.client.clone();
     let ended = tokio::select! {
         ended = demonstrate(&client, &graph, output) => ended,

@@ -14,7 +14,7 @@ use crate::process::{AGENT, COORDINATOR, Coordinator, Ran, Running, grange, prog
 const SHELL: [&str; 5] = ["/bin", "/lib", "/lib32", "/lib64", "/usr"];
 
 /// Whether this machine can build at all; says so if not.
-fn can_build() -> bool {
+pub(crate) fn can_build() -> bool {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -30,10 +30,15 @@ fn can_build() -> bool {
 }
 
 /// A directory with derivations, as another store than the one that they are for.
-struct Store(PathBuf);
+pub(crate) struct Store(pub(crate) PathBuf);
 
 impl Store {
-    fn shell(&self, name: &str, script: &str, inputs: &[&Instantiated]) -> (Instantiated, String) {
+    pub(crate) fn shell(
+        &self,
+        name: &str,
+        script: &str,
+        inputs: &[&Instantiated],
+    ) -> (Instantiated, String) {
         let system = format!("{}-linux", std::env::consts::ARCH);
         let mut builder =
             Builder::new(&StoreDir::guix(), name, system, "/bin/sh").args(["-c", script]);
@@ -50,7 +55,7 @@ impl Store {
     }
 }
 
-fn start_agent(coordinator: &Coordinator, directory: &Path) -> Running {
+pub(crate) fn start_agent(coordinator: &Coordinator, directory: &Path) -> Running {
     let id = coordinator
         .grange(&["agent", "new", "--name", "rosa"])
         .expect(0)

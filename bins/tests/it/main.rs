@@ -8,3 +8,4 @@ mod farm;
 mod help;
 mod local;
 mod process;
+mod published;

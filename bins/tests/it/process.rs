@@ -103,6 +103,8 @@ pub(crate) struct Coordinator {
     pub(crate) running: Running,
     /// `http://…`, where it listens.
     pub(crate) url: String,
+    /// Where it publishes, if it does.
+    pub(crate) published: Option<String>,
     /// `unix:…`, where its operators reach it.
     pub(crate) admin: String,
 }
@@ -122,7 +124,7 @@ impl Coordinator {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
         let running = Running::new(child);
-        let (found, address) = mpsc::channel();
+        let (found, found_address) = mpsc::channel();
         // Reads on to the end, so that the coordinator can always write.
         std::thread::spawn(move || {
             for line in log.lines().map_while(Result::ok) {
@@ -135,14 +137,19 @@ impl Coordinator {
                 }
             }
         });
-        let address = address
+        let address = found_address
             .recv()
             .expect("the coordinator says where it listens");
-        Self {
+        let mut all = Self {
             running,
             url: format!("http://{address}"),
+            published: None,
             admin,
+        };
+        if more.contains(&"--publish") {
+            all.published = Some(found_address.recv().expect("it says where it publishes"));
         }
+        all
     }
 
     /// Runs `grange` as an operator.

@@ -1,0 +1,35 @@
+//! `grange key`.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+/// What to do with keys.
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Make a secret key, and its public key in a file beside it with the ending .pub
+    #[command(
+        after_help = "Example:\n  grange key generate ./nix.sec --nix cache.example.org-1\n  grange key generate ./guix.sec"
+    )]
+    Generate {
+        /// The file of the secret key; it must not be there
+        file: PathBuf,
+        /// For Nix clients, under this name, which stands in every signature [default: for Guix clients]
+        #[arg(long, value_name = "NAME")]
+        nix: Option<String>,
+    },
+    /// Take a secret key that `guix archive --generate-key` or `nix-store --generate-binary-cache-key` made
+    #[command(after_help = "Example:\n  grange key import /etc/guix/signing-key.sec ./guix.sec")]
+    Import {
+        /// The secret key
+        from: PathBuf,
+        /// Where to put it; it must not be there
+        to: PathBuf,
+    },
+    /// Print the public key of a secret key: what clients are to trust
+    #[command(after_help = "Example:\n  grange key show ./guix.sec | guix archive --authorize")]
+    Show {
+        /// The secret key
+        file: PathBuf,
+    },
+}

@@ -1,0 +1,166 @@
+//! Files with keys.
+//!
+//! The formats are those of the stock tools, so that their keys are ours and ours are theirs: an S-expression for
+//! Guix (`/etc/guix/signing-key.sec`), `NAME:BASE64` for Nix. A secret key's file is readable by its owner alone; its
+//! public key lies beside it, under the same name with `.pub`.
+
+use std::fs::File;
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use grange_signatures::{SecretText, guix, nix};
+
+use crate::failure;
+
+/// A secret key of either kind.
+#[derive(Debug)]
+pub enum SecretKey {
+    /// Guix's.
+    Guix(guix::SecretKey),
+    /// Nix's.
+    Nix(nix::SecretKey),
+}
+
+impl SecretKey {
+    /// A new one for Guix.
+    #[must_use]
+    pub fn generate_guix() -> Self {
+        Self::Guix(guix::SecretKey::generate(&rand::random()))
+    }
+
+    /// A new one for Nix; `name` stands in each signature, usually the cache's host and a number.
+    ///
+    /// # Errors
+    ///
+    /// The name cannot be one.
+    pub fn generate_nix(name: &str) -> anyhow::Result<Self> {
+        let name = nix::KeyName::new(name).map_err(|error| failure::usage(error.to_string()))?;
+        Ok(Self::Nix(nix::SecretKey::generate(name, &rand::random())))
+    }
+
+    /// Reads the file of a secret key.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or holds no secret key.
+    pub fn read(file: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read(file)
+            .map_err(|error| failure::config(format!("the key {}: {error}", file.display())))?;
+        let wrong = |error: &dyn std::fmt::Display| {
+            failure::config(format!("the key {}: {error}", file.display()))
+        };
+        let is_guix = text.trim_ascii_start().first() == Some(&b'(');
+        if is_guix {
+            let key = guix::SecretKey::parse(&text).map_err(|error| wrong(&error))?;
+            return Ok(Self::Guix(key));
+        }
+        let text = std::str::from_utf8(&text).map_err(|error| wrong(&error))?;
+        let key = nix::SecretKey::parse(text.trim()).map_err(|error| wrong(&error))?;
+        Ok(Self::Nix(key))
+    }
+
+    /// `guix` or `nix`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Guix(_) => "guix",
+            Self::Nix(_) => "nix",
+        }
+    }
+
+    /// What clients are given: a file for `guix archive --authorize`, a line for Nix's `trusted-public-keys`.
+    #[must_use]
+    pub fn public(&self) -> String {
+        match self {
+            Self::Guix(key) => String::from_utf8_lossy(&key.public().to_file()).into_owned(),
+            Self::Nix(key) => key.public().to_string(),
+        }
+    }
+
+    fn secret(&self) -> SecretText {
+        match self {
+            Self::Guix(key) => key.to_file(),
+            Self::Nix(key) => key.to_file(),
+        }
+    }
+
+    /// Writes it and its public key. A file that is there is never overwritten.
+    ///
+    /// # Errors
+    ///
+    /// There is a file already, or it cannot be written.
+    pub fn write(&self, file: &Path) -> anyhow::Result<()> {
+        create(file, 0o600, self.secret().expose())?;
+        create(&public_file(file), 0o644, self.public().as_bytes())
+    }
+}
+
+/// The key in a file, which is made if it is not there.
+///
+/// # Errors
+///
+/// It cannot be read or made.
+pub fn read_or_make(
+    file: &Path,
+    make: impl FnOnce() -> anyhow::Result<SecretKey>,
+) -> anyhow::Result<SecretKey> {
+    if !file.exists() {
+        crate::coordinator::make_parent(file)?;
+        let key = make()?;
+        key.write(file)?;
+        tracing::info!(file = %public_file(file).display(), "made a key; this is its public part");
+    }
+    SecretKey::read(file)
+}
+
+/// Where the public key of a secret key lies.
+#[must_use]
+pub fn public_file(secret: &Path) -> PathBuf {
+    secret.with_extension("pub")
+}
+
+fn create(path: &Path, mode: u32, text: &[u8]) -> anyhow::Result<()> {
+    let made = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path);
+    let mut file = made.map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => failure::usage(format!(
+            "there is a file {} already, and keys are not overwritten",
+            path.display()
+        )),
+        _ => anyhow::Error::new(error).context(format!("cannot write {}", path.display())),
+    })?;
+    file.write_all(text)
+        .and_then(|()| file.sync_all())
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again_and_not_overwritten() {
+        let directory = tempfile::tempdir().unwrap();
+        let keys = [
+            SecretKey::generate_guix(),
+            SecretKey::generate_nix("cache.example-1").unwrap(),
+        ];
+        for (number, key) in keys.iter().enumerate() {
+            let file = directory.path().join(format!("{number}.sec"));
+            key.write(&file).unwrap();
+            let again = SecretKey::read(&file).unwrap();
+            assert_eq!((again.kind(), again.public()), (key.kind(), key.public()));
+            let public = std::fs::read_to_string(public_file(&file)).unwrap();
+            assert_eq!(public, key.public());
+            assert!(key.write(&file).is_err());
+        }
+        let file = directory.path().join("none");
+        std::fs::write(&file, "cache.example-1:AAAA").unwrap();
+        assert!(SecretKey::read(&file).is_err());
+    }
+}

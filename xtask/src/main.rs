@@ -3,6 +3,7 @@
 //! `cargo xtask verify` says whether a tree may land, and never writes into it; `--install` first
 //! installs what the tests need. `cargo xtask fix` mends what can be mended by itself.
 
+mod daemons;
 mod edges;
 mod install;
 mod run;
@@ -35,6 +36,7 @@ fn task() -> Result<()> {
         ["verify", "--install"] => {
             install::packages()?;
             install::seeds()?;
+            install::guix()?;
             verify()
         }
         ["fix"] => fix(),
@@ -75,7 +77,14 @@ fn verify() -> Result<()> {
     )?;
     // The programs first: tests start them as processes.
     run::step("programs", &["cargo", "build", "--package", "grange-bins"])?;
-    run::step("tests", &["cargo", "test", "--workspace", "--no-fail-fast"])
+    let daemons = daemons::Daemons::start()?;
+    let environment: Vec<_> = daemons
+        .environment
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    let tests = ["cargo", "test", "--workspace", "--no-fail-fast"];
+    run::step_with("tests", &tests, &environment)
 }
 
 fn fix() -> Result<()> {

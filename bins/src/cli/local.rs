@@ -79,6 +79,9 @@ pub struct DemoArgs {
     /// What builds
     #[arg(long, value_name = "BUILDER", default_value = "sandbox")]
     pub builder: crate::agent::BuilderKind,
+    /// Where the daemon listens [default: /var/guix/daemon-socket/socket, /nix/var/nix/daemon-socket/socket]
+    #[arg(long, value_name = "PATH")]
+    pub daemon_socket: Option<PathBuf>,
 }
 
 /// `grange completions`.

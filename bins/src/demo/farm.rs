@@ -48,8 +48,10 @@ impl Farm {
     pub(super) async fn start(
         state: &Path,
         kind: BuilderKind,
+        socket: Option<PathBuf>,
         sandbox_paths: Vec<PathBuf>,
     ) -> anyhow::Result<Self> {
+        let daemon = socket.or_else(|| kind.socket().map(PathBuf::from));
         let token = Token::new();
         let coordinator = coordinator(state, kind.store_dir(), &token).await?;
         let (stop_servers, stop) = Stop::new();
@@ -87,7 +89,7 @@ impl Farm {
         };
         for number in 1..=count {
             let home = state.join(format!("agent-{number}"));
-            let builder = builder(kind, &home, sandbox_paths.clone());
+            let builder = builder(kind, daemon.clone(), &home, sandbox_paths.clone());
             let mut config = config(&client, &home, number).await?;
             let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
             config.parallel = u32::try_from(cores.div_ceil(count)).unwrap_or(1);
@@ -178,8 +180,13 @@ async fn config(client: &Client, home: &Path, number: usize) -> anyhow::Result<A
     Ok(agent)
 }
 
-fn builder(kind: BuilderKind, home: &Path, sandbox_paths: Vec<PathBuf>) -> BuilderSettings {
-    match kind.socket() {
+fn builder(
+    kind: BuilderKind,
+    daemon: Option<PathBuf>,
+    home: &Path,
+    sandbox_paths: Vec<PathBuf>,
+) -> BuilderSettings {
+    match daemon.filter(|_| kind != BuilderKind::Sandbox) {
         None => {
             let mut sandbox = SandboxConfig::default();
             sandbox.sandbox_paths = sandbox_paths;

@@ -67,7 +67,7 @@ pub async fn run(args: DemoArgs, output: Output) -> anyhow::Result<Exit> {
     if args.again {
         forget(&state).await?;
     }
-    let mut farm = Farm::start(&state, args.builder, paths).await?;
+    let mut farm = Farm::start(&state, args.builder, args.daemon_socket, paths).await?;
     let client = farm.client.clone();
     let ended = tokio::select! {
         ended = demonstrate(&client, &graph, output) => ended,

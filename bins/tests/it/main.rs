@@ -9,3 +9,4 @@ mod help;
 mod local;
 mod process;
 mod published;
+mod real;

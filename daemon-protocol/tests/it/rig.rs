@@ -55,10 +55,10 @@ impl Outcome {
     }
 }
 
-fn names(dialect: Dialect) -> [&'static str; 2] {
+fn name(dialect: Dialect) -> &'static str {
     match dialect {
-        Dialect::Guix => ["GRANGE_TEST_GUIX_SOCKET", "GRANGE_TEST_GUIX_SETS"],
-        Dialect::Nix => ["GRANGE_TEST_NIX_SOCKET", "GRANGE_TEST_NIX_SETS"],
+        Dialect::Guix => "GRANGE_TEST_GUIX_SOCKET",
+        Dialect::Nix => "GRANGE_TEST_NIX_SOCKET",
     }
 }
 
@@ -70,15 +70,9 @@ fn variable(name: &str) -> Option<PathBuf> {
     value
 }
 
-/// What derivations of the set lists there are.
-pub(crate) fn sets(dialect: Dialect) -> Option<String> {
-    let file = variable(names(dialect)[1])?;
-    Some(std::fs::read_to_string(file).unwrap())
-}
-
 /// How the real daemon is reached; none where there is none.
 pub(crate) fn config(dialect: Dialect) -> Option<DaemonConfig> {
-    let mut config = DaemonConfig::new(variable(names(dialect)[0])?, dialect.store_dir());
+    let mut config = DaemonConfig::new(variable(name(dialect))?, dialect.store_dir());
     if dialect == Dialect::Guix {
         let key = std::fs::read(variable("GRANGE_TEST_GUIX_KEY")?).unwrap();
         config.farm_key = Some(FarmKey::Guix(SecretKey::parse(&key).unwrap()));

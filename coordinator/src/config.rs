@@ -44,7 +44,7 @@ pub struct CoordinatorConfig {
     /// is taken by what is of no use; each sweep reads the names of all blobs and all records.
     pub sweep_every: Duration,
     /// How many blobs a sweep looks for at once in the records, which it reads once for so many.
-    /// Default: 100,000, about 10 MB of memory.
+    /// Default: 100,000, a few megabytes of memory.
     pub sweep_chunk: usize,
 }
 

@@ -73,6 +73,12 @@ impl Core {
                 !task.again || task.builds.len() == 1,
                 name,
             )?;
+            // Who looks for what names a blob reads items and finished builds, and need not ask here.
+            hold(
+                "an attempt with a log has ended its builds",
+                task.past.iter().all(|past| past.log.is_none()),
+                name,
+            )?;
         }
         for (ix, class) in self.classes.table.iter() {
             let listed = self.classes.ready.contains(&ix);

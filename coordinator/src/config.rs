@@ -36,6 +36,16 @@ pub struct CoordinatorConfig {
     pub max_derivation: usize,
     /// How many requests may wait for the core; more are told to come again. Default: 50,000.
     pub max_pending: usize,
+    /// How long after its start it deletes, for the first time, blobs that no record names.
+    /// Default: 15 minutes, when agents have reported what ended while no coordinator ran. Shorter:
+    /// more of that has to be sent again.
+    pub sweep_after: Duration,
+    /// How long after a sweep it does so again; a minute at least. Default: 24 h. Shorter: less room
+    /// is taken by what is of no use; each sweep reads the names of all blobs and all records.
+    pub sweep_every: Duration,
+    /// How many blobs a sweep looks for at once in the records, which it reads once for so many.
+    /// Default: 100,000, a few megabytes of memory.
+    pub sweep_chunk: usize,
 }
 
 /// How long a build may take.
@@ -70,6 +80,9 @@ impl Default for CoordinatorConfig {
             max_output: 64 << 30,
             max_derivation: 16 << 20,
             max_pending: 50_000,
+            sweep_after: Duration::from_mins(15),
+            sweep_every: Duration::from_hours(24),
+            sweep_chunk: 100_000,
         }
     }
 }

@@ -18,6 +18,7 @@ mod endpoint;
 mod follow;
 mod handle;
 mod ingest;
+mod retain;
 mod shared;
 mod start;
 
@@ -25,4 +26,5 @@ pub use clock::SystemClock;
 pub use config::{CoordinatorConfig, Limits as DefaultLimits, TokenHash};
 pub use follow::{MissingInputs, Reopen};
 pub use handle::Stopped;
+pub use retain::Swept;
 pub use start::{Coordinator, Parts, StartError};

@@ -9,6 +9,7 @@ use grange_model::{AgentId, AttemptId, Batch, Change, FactNumber, Key, PasswordH
 use tokio::sync::watch;
 
 use crate::config::{CoordinatorConfig, TokenHash};
+use crate::retain::Pins;
 
 /// What all tasks of a coordinator share.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub(crate) struct Shared {
     pub(crate) datastore: Arc<dyn Datastore>,
     pub(crate) artifacts: Arc<dyn ArtifactStore>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Blobs that a commit under way may name.
+    pub(crate) pins: Arc<Pins>,
     passwords: RwLock<BTreeMap<AgentId, Vec<TokenHash>>>,
     /// The newest fact that is durable.
     facts: watch::Sender<FactNumber>,
@@ -52,6 +55,7 @@ impl Shared {
             datastore,
             artifacts,
             clock,
+            pins: Arc::default(),
             passwords: RwLock::default(),
             facts: watch::Sender::new(last_fact),
             logs: watch::Sender::new(0),

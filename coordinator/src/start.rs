@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use grange_coordinator_core::{Config as CoreConfig, Core, Loading, Start};
 use grange_interfaces::{
-    ArtifactError, ArtifactStore, Claim, Clock, Datastore, Endpoint, Hook, Stop, Stopper,
+    ArtifactError, ArtifactStore, Claim, Clock, Datastore, Endpoint, Hook, Refusal, Stop, Stopper,
     StoreError,
 };
 use grange_model::{HookRecord, Key, Record};
@@ -19,6 +19,7 @@ use crate::endpoint::CoordinatorEndpoint;
 use crate::follow::{self, Reopen};
 use crate::handle::{Handle, Stopped};
 use crate::ingest;
+use crate::retain::{self, Swept};
 use crate::shared::Shared;
 
 /// What a coordinator is put together from.
@@ -109,6 +110,7 @@ impl Coordinator {
             received,
             tell_ended,
         );
+        let sweeper = retain::run(Arc::clone(&shared), handle.clone(), stop.clone());
         let followers = hooks.into_iter().map(|hook| {
             let known = cursors
                 .iter()
@@ -125,7 +127,7 @@ impl Coordinator {
             tokio::spawn(follow)
         });
         Ok(Self {
-            followers: followers.collect(),
+            followers: followers.chain([tokio::spawn(sweeper)]).collect(),
             driver: tokio::spawn(driver.run(stop)),
             endpoint: Arc::new(CoordinatorEndpoint::new(shared, handle)),
             stopper,
@@ -136,6 +138,17 @@ impl Coordinator {
     #[must_use]
     pub fn endpoint(&self) -> Arc<dyn Endpoint> {
         Arc::clone(&self.endpoint) as Arc<dyn Endpoint>
+    }
+
+    /// Looks for blobs that no record names, such as outputs of attempts that were void, and deletes
+    /// them if `delete`. The coordinator does so itself now and then.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Busy`](grange_interfaces::Fault::Busy) if a sweep is under way; Datastore or artifact
+    /// store cannot be read or written. What was deleted by then stays deleted, and counts.
+    pub async fn sweep(&self, delete: bool) -> Result<Swept, Refusal> {
+        self.endpoint.sweep(delete).await
     }
 
     /// Waits until the coordinator ends by itself, which it does only if it loses its Datastore.

@@ -94,6 +94,8 @@ pub enum ArtifactError {
 ///   upload is gone. Sealing an upload that does not exist succeeds if the blob exists.
 /// * A blob has all of its bytes or does not exist.
 /// * `delete` and `discard` of what does not exist succeed.
+/// * One coordinator uses it at a time: its sweep takes a blob that another one has just sealed for
+///   one that nobody names. A store that several can reach refuses the second, as a directory does.
 #[async_trait]
 pub trait ArtifactStore: Send + Sync + fmt::Debug {
     /// Appends `body` to the upload, which has `offset` bytes before (0 makes a new one), and

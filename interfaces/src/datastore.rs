@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use grange_model::{
-    Batch, BuildId, BuildState, Digest, FactNumber, FinishedBuild, Key, NumberedFact, Record, Seq,
-    Term,
+    Batch, BuildId, BuildState, Digest, FactNumber, FinishedBuild, ItemRecord, Key, NumberedFact,
+    Record, Seq, Term,
 };
 
 /// Why a Datastore did not do it.
@@ -125,7 +125,10 @@ pub struct Page<T> {
 ///
 /// # Contract
 ///
-/// Reads see at least every commit that was acknowledged before they began, and only whole commits.
+/// * Reads see at least every commit that was acknowledged before they began, and only whole commits.
+/// * Items and finished builds (the logs of their attempts) are all that names a blob: what neither
+///   [`History::items`] nor [`History::finished`] gives is named by no record. So both give every
+///   record that was there before the first page was read and still is when the last one is.
 #[async_trait]
 pub trait History: Send + Sync + fmt::Debug {
     /// The records under these keys, in the order of the keys.
@@ -146,6 +149,17 @@ pub trait History: Send + Sync + fmt::Debug {
         after: Option<BuildId>,
         limit: usize,
     ) -> Result<Page<FinishedBuild>, StoreError>;
+
+    /// Items that are available, in the order of their digests, behind `after`, at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt`, `Unavailable`.
+    async fn items(
+        &self,
+        after: Option<Digest>,
+        limit: usize,
+    ) -> Result<Page<ItemRecord>, StoreError>;
 
     /// Facts behind `after`, in order, at most `limit`.
     ///

@@ -2,7 +2,7 @@
 
 use grange_interfaces::{Page, StoreError};
 use grange_model::{
-    BuildState, Digest, Fact, FactNumber, Key, NumberedFact, Record, Timestamp, decode,
+    BuildState, Digest, Fact, FactNumber, ItemRecord, Key, NumberedFact, Record, Timestamp, decode,
 };
 use rusqlite::{Connection, OptionalExtension, ToSql};
 
@@ -10,6 +10,8 @@ use crate::commit::{number, unsupported};
 use crate::error::{at, codec};
 
 const FAILED: &str = "cannot read";
+
+const ITEMS: &str = "SELECT digest, record FROM item WHERE digest > ?1 ORDER BY digest LIMIT ?2";
 
 /// The record under a key.
 pub(crate) fn get(connection: &Connection, key: &Key) -> Result<Option<Record>, StoreError> {
@@ -53,6 +55,45 @@ pub(crate) fn record(key: &Key, bytes: &[u8]) -> Result<Record, StoreError> {
             record.key()
         )))
     }
+}
+
+/// Items behind `after`, in the order of their digests.
+pub(crate) fn items(
+    connection: &Connection,
+    after: Option<Digest>,
+    limit: usize,
+) -> Result<Page<ItemRecord>, StoreError> {
+    let mut page = Page {
+        entries: Vec::new(),
+        more: false,
+    };
+    // The empty blob comes before all digests.
+    let after: Vec<u8> = after.map_or_else(Vec::new, |digest| digest.0.to_vec());
+    let most = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
+    let mut statement = connection.prepare_cached(ITEMS).map_err(at(FAILED))?;
+    let mut rows = statement.query((after, most)).map_err(at(FAILED))?;
+    while let Some(row) = rows.next().map_err(at(FAILED))? {
+        if page.entries.len() == limit {
+            page.more = true;
+            break;
+        }
+        let digest: [u8; 20] = row.get(0).map_err(at(FAILED))?;
+        let bytes = row
+            .get_ref(1)
+            .and_then(|value| Ok(value.as_blob()?))
+            .map_err(at(FAILED))?;
+        let key = Key::Item(Digest(digest));
+        match record(&key, bytes)? {
+            Record::Item(item) => page.entries.push(item),
+            other => {
+                return Err(StoreError::Corrupt(format!(
+                    "{key:?} holds {:?}",
+                    other.key()
+                )));
+            }
+        }
+    }
+    Ok(page)
 }
 
 /// Facts behind `after`.
@@ -158,7 +199,31 @@ pub(crate) fn newest_term(connection: &Connection) -> Result<u64, StoreError> {
 
 #[cfg(test)]
 mod tests {
+    use rusqlite::Connection;
+
+    use super::ITEMS;
     use crate::commit::{column, number};
+    use crate::schema;
+
+    /// Items come along their index: SQLite does not sort, and begins behind `after`.
+    #[test]
+    fn items_have_an_index() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        schema::migrate(&mut connection, schema::MIGRATIONS).unwrap();
+        let mut statement = connection
+            .prepare(&format!("EXPLAIN QUERY PLAN {ITEMS}"))
+            .unwrap();
+        let plan: Vec<String> = statement
+            .query_map((Vec::<u8>::new(), 10), |row| row.get(3))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        let plan = plan.join("\n");
+        assert!(
+            plan.starts_with("SEARCH") && !plan.contains("TEMP B-TREE"),
+            "{plan}"
+        );
+    }
 
     #[test]
     fn columns_keep_all_bits() {

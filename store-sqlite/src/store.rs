@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use grange_interfaces::{Claim, Claimed, Datastore, FinishedFilter, History, Page, StoreError};
 use grange_model::{
-    Batch, BuildId, BuildState, FactNumber, FinishedBuild, Key, NumberedFact, Record, Seq, Term,
+    Batch, BuildId, BuildState, Digest, FactNumber, FinishedBuild, ItemRecord, Key, NumberedFact,
+    Record, Seq, Term,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -158,6 +159,16 @@ impl History for SqliteDatastore {
         let filter = filter.clone();
         self.readers
             .ask(move |snapshot| query::page(snapshot, &filter, after, limit))
+            .await
+    }
+
+    async fn items(
+        &self,
+        after: Option<Digest>,
+        limit: usize,
+    ) -> Result<Page<ItemRecord>, StoreError> {
+        self.readers
+            .ask(move |snapshot| read::items(snapshot, after, limit))
             .await
     }
 

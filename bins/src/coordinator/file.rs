@@ -86,6 +86,10 @@ pub struct FarmSection {
     pub max_output: Option<u64>,
     /// The largest derivation, in bytes.
     pub max_derivation: Option<usize>,
+    /// How long after its start it first deletes artifacts that no record names.
+    pub sweep_after: Option<String>,
+    /// How long after that it does so again.
+    pub sweep_every: Option<String>,
 }
 
 impl ConfigFile {

@@ -168,7 +168,7 @@ fn store_dir(text: &str) -> anyhow::Result<StoreDir> {
 }
 
 fn farm(config: &mut CoordinatorConfig, farm: &FarmSection) -> anyhow::Result<()> {
-    let durations: [(&str, &Option<String>, &mut Duration); 6] = [
+    let durations: [(&str, &Option<String>, &mut Duration); 8] = [
         ("lease", &farm.lease, &mut config.lease),
         ("timeout", &farm.timeout, &mut config.default_limits.timeout),
         (
@@ -191,6 +191,8 @@ fn farm(config: &mut CoordinatorConfig, farm: &FarmSection) -> anyhow::Result<()
             &farm.setup_backoff,
             &mut config.setup_backoff,
         ),
+        ("sweep-after", &farm.sweep_after, &mut config.sweep_after),
+        ("sweep-every", &farm.sweep_every, &mut config.sweep_every),
     ];
     for (name, text, place) in durations {
         if let Some(text) = text {
@@ -212,7 +214,7 @@ mod tests {
     fn flags_count_more_than_the_file_and_the_file_more_than_defaults() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("coordinator.toml");
-        let text = "state-dir = \"/x\"\nlisten = [\"127.0.0.1:1\"]\n[farm]\nlease = \"10s\"\nmax-log = 5\n";
+        let text = "state-dir = \"/x\"\nlisten = [\"127.0.0.1:1\"]\n[farm]\nlease = \"10s\"\nmax-log = 5\nsweep-every = \"2d\"\n";
         std::fs::write(&file, text).unwrap();
         let mut flags = Flags {
             config: Some(file),
@@ -224,6 +226,7 @@ mod tests {
         assert_eq!(settings.listen, ["127.0.0.1:1".parse().unwrap()]);
         assert_eq!(settings.coordinator.lease, Duration::from_secs(10));
         assert_eq!(settings.coordinator.max_log, 5);
+        assert_eq!(settings.coordinator.sweep_every, Duration::from_hours(48));
         assert_eq!(settings.claim, Claim::Exclusive);
 
         flags.listen = vec!["[::1]:2".parse().unwrap()];
@@ -245,6 +248,7 @@ mod tests {
             ("store-dirs = []", "store directory"),
             ("store-dirs = [\"gnu\"]", "store directory"),
             ("[farm]\ntimeout = \"soon\"", "farm.timeout"),
+            ("[farm]\nsweep-after = \"0s\"", "farm.sweep-after"),
             ("admin-token-file = \"none\"", "admin tokens"),
         ] {
             std::fs::write(&file, text).unwrap();

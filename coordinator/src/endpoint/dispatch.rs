@@ -10,6 +10,7 @@ use grange_model::AgentId;
 
 use crate::handle::Handle;
 use crate::ingest;
+use crate::retain::{self, Swept};
 use crate::shared::Shared;
 
 /// The coordinator's side of the protocol.
@@ -32,6 +33,14 @@ pub(super) type Answered = Result<(Answer, Option<Body>), Refusal>;
 impl CoordinatorEndpoint {
     pub(crate) fn new(shared: Arc<Shared>, handle: Handle) -> Self {
         Self { shared, handle }
+    }
+
+    /// Goes on even if the caller does not wait for it.
+    pub(crate) async fn sweep(&self, delete: bool) -> Result<Swept, Refusal> {
+        let endpoint = self.clone();
+        let work = async move { retain::sweep(&endpoint.shared, &endpoint.handle, delete).await };
+        let failed = |error| Refusal::new(Fault::Us, format!("the sweep failed: {error}"));
+        tokio::spawn(work).await.map_err(failed)?
     }
 
     fn verify(&self, peer: &Peer) -> Result<Caller, Refusal> {

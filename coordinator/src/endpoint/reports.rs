@@ -4,11 +4,12 @@ use grange_coordinator_core as core;
 use grange_derivation::{Derivation, StorePath};
 use grange_interfaces::message::{Answer, Report};
 use grange_interfaces::{Fault, Refusal};
-use grange_model::{AgentId, AttemptId, DerivationRecord, SetupProblem};
+use grange_model::{AgentId, AttemptId, BlobId, DerivationRecord, SetupProblem};
 
 use super::dispatch::{Answered, CoordinatorEndpoint};
 use crate::convert::{digest, parse_path, store_dir, store_path};
 use crate::ingest::{self, Rejected};
+use crate::retain::Pin;
 
 impl CoordinatorEndpoint {
     pub(super) async fn report(
@@ -56,6 +57,8 @@ impl CoordinatorEndpoint {
         report: Report,
     ) -> Result<(), Refusal> {
         let attempt = self.own(agent, id).await?;
+        // Of what the report names, until it is durable.
+        let mut pins = Vec::new();
         let (report, refused) = match report {
             Report::Succeeded { outputs, log_size } => {
                 ingest::check_log(&self.shared, id, log_size).await?;
@@ -72,8 +75,9 @@ impl CoordinatorEndpoint {
                     still_wanted,
                 );
                 match verified.await {
-                    Ok(outputs) => {
-                        let log = ingest::seal_log(&self.shared, id).await?;
+                    Ok((outputs, pinned)) => {
+                        pins.extend(pinned);
+                        let log = self.seal_log(id, &mut pins).await?;
                         (core::Report::Succeeded { outputs, log }, None)
                     }
                     Err(Rejected::Refusal(refusal)) => return Err(refusal),
@@ -99,7 +103,7 @@ impl CoordinatorEndpoint {
                 log_size,
             } => {
                 ingest::check_log(&self.shared, id, log_size).await?;
-                let log = ingest::seal_log(&self.shared, id).await?;
+                let log = self.seal_log(id, &mut pins).await?;
                 (core::Report::Failed { kind, message, log }, None)
             }
             Report::SetupFailed {
@@ -135,8 +139,21 @@ impl CoordinatorEndpoint {
             report,
         };
         self.handle.request(input).await?;
+        drop(pins);
         self.shared.log_grew();
         refused.map_or(Ok(()), Err)
+    }
+
+    async fn seal_log(
+        &self,
+        attempt: AttemptId,
+        pins: &mut Vec<Pin>,
+    ) -> Result<Option<BlobId>, Refusal> {
+        let sealed = ingest::seal_log(&self.shared, attempt).await?;
+        Ok(sealed.map(|(log, pin)| {
+            pins.push(pin);
+            log
+        }))
     }
 }
 

@@ -19,6 +19,7 @@ use crate::convert::{
     artifact_refusal, blob, digest, hex, item, nar_hash, parse_path, store_refusal,
 };
 use crate::handle::Handle;
+use crate::retain::Pin;
 use crate::shared::Shared;
 
 /// A source that is being received.
@@ -61,16 +62,20 @@ pub(crate) async fn put_items(
     check_references(shared, &incoming).await?;
     let mut reader = SyncIoBridge::new(StreamReader::new(body));
     let mut records = Vec::new();
+    // Kept until the records are durable.
+    let mut pins = Vec::new();
     for item in incoming {
-        let (record, back) = receive(shared, item, reader).await?;
+        let (record, pin, back) = receive(shared, item, reader).await?;
         reader = back;
         records.push(Record::Item(record));
+        pins.push(pin);
     }
     check_end(reader).await?;
     let records = absent(shared, records).await?;
     handle
         .request(move |ticket| Input::Store { ticket, records })
         .await?;
+    drop(pins);
     Ok(())
 }
 
@@ -131,7 +136,7 @@ async fn receive(
     shared: &Shared,
     incoming: Incoming,
     reader: Reader,
-) -> Result<(ItemRecord, Reader), Refusal> {
+) -> Result<(ItemRecord, Pin, Reader), Refusal> {
     let unique = uuid::Uuid::new_v4().simple();
     let upload = UploadId::new(format!("source-{}-{unique}", hex(incoming.path.digest())))
         .expect("base16 and a UUID make a name");
@@ -156,14 +161,15 @@ async fn receive(
         })?;
         check_path(&incoming, &received)?;
         let blob = blob(received.compressed_sha256);
+        let pin = shared.pins.pin(blob).await;
         shared
             .artifacts
             .seal(&upload, blob)
             .await
             .map_err(artifact_refusal)?;
-        Ok(received)
+        Ok((received, pin))
     };
-    let received = match result.await {
+    let (received, pin) = match result.await {
         Ok(received) => received,
         Err(refusal) => {
             // What was sent is of no use; if it cannot be deleted now, the next start does it.
@@ -184,7 +190,7 @@ async fn receive(
         blob: blob(received.compressed_sha256),
         blob_size: received.compressed_size,
     };
-    Ok((record, reader))
+    Ok((record, pin, reader))
 }
 
 /// Reads one nar, checks it, and writes it compressed.

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use super::stream::broke_off;
 use super::uploads::append;
 use crate::convert::artifact_refusal;
+use crate::retain::Pin;
 use crate::shared::Shared;
 
 /// The upload that an attempt's log is, as long as the attempt has not ended.
@@ -91,11 +92,12 @@ pub(crate) async fn check_log(
     ))
 }
 
-/// Makes the log what it stays. None if nothing was said.
+/// Makes the log what it stays. None if nothing was said. The pin is kept until the log's name is
+/// durable.
 pub(crate) async fn seal_log(
     shared: &Shared,
     attempt: AttemptId,
-) -> Result<Option<BlobId>, Refusal> {
+) -> Result<Option<(BlobId, Pin)>, Refusal> {
     let upload = log_upload(attempt);
     let source = Source::Upload(upload.clone());
     let mut body = match shared.artifacts.read(&source, 0..u64::MAX).await {
@@ -108,10 +110,11 @@ pub(crate) async fn seal_log(
         hash.update(piece.map_err(|error| artifact_refusal(ArtifactError::Io(error)))?);
     }
     let blob = BlobId(hash.finalize().into());
+    let pin = shared.pins.pin(blob).await;
     shared
         .artifacts
         .seal(&upload, blob)
         .await
         .map_err(artifact_refusal)?;
-    Ok(Some(blob))
+    Ok(Some((blob, pin)))
 }

@@ -15,6 +15,7 @@ use super::uploads::upload_of;
 use crate::convert::{
     artifact_refusal, blob, digest, hex, item, nar_hash, parse_path, parse_sha256,
 };
+use crate::retain::Pin;
 use crate::shared::Shared;
 
 /// An agent said what is not so, or sent what cannot be taken: its attempt is worth nothing.
@@ -44,7 +45,8 @@ struct Found {
     flat: Option<Hash>,
 }
 
-/// Verifies and seals all outputs of an attempt, in the order of the derivation.
+/// Verifies and seals all outputs of an attempt, in the order of the derivation. The pins are kept
+/// until their names are durable.
 pub(crate) async fn verify_outputs(
     shared: &Shared,
     attempt: AttemptId,
@@ -53,7 +55,7 @@ pub(crate) async fn verify_outputs(
     path: &StorePath,
     reported: &[ReportedOutput],
     still_wanted: impl Future<Output = Result<(), Refusal>> + Send,
-) -> Result<Vec<ItemRecord>, Rejected> {
+) -> Result<(Vec<ItemRecord>, Vec<Pin>), Rejected> {
     let closure = closure_of_inputs(shared, record).await?;
     let mut candidates: BTreeMap<[u8; 20], Item> = closure
         .items
@@ -64,6 +66,7 @@ pub(crate) async fn verify_outputs(
         candidates.insert(output.item.digest.0, output.item.clone());
     }
     let mut verified = Vec::new();
+    let mut pins = Vec::new();
     for output in &record.outputs {
         let said = reported.iter().find(|said| said.name == output.name);
         let said =
@@ -72,7 +75,8 @@ pub(crate) async fn verify_outputs(
             .outputs
             .get(output.name.as_str())
             .and_then(|output| output.fixed);
-        let found = examine(shared, attempt, said, &candidates, fixed).await?;
+        let (found, pin) = examine(shared, attempt, said, &candidates, fixed).await?;
+        pins.push(pin);
         compare(shared, output, said, &found, &candidates, fixed)?;
         verified.push((said, output, found));
     }
@@ -104,20 +108,22 @@ pub(crate) async fn verify_outputs(
             blob_size: found.file_size,
         });
     }
-    Ok(records)
+    Ok((records, pins))
 }
 
+/// Looks at what was sent, or lies here from before, which stays until the pin is dropped.
 async fn examine(
     shared: &Shared,
     attempt: AttemptId,
     said: &ReportedOutput,
     candidates: &BTreeMap<[u8; 20], Item>,
     fixed: Option<FixedOutput>,
-) -> Result<Found, Rejected> {
+) -> Result<(Found, Pin), Rejected> {
     let lie = |what: &str| Rejected::Lie(Lie(format!("output {}: {what}", said.name)));
     let upload = upload_of(attempt, &said.file_hash).map_err(|wrong| lie(&wrong.message))?;
     let expected = parse_sha256("the file's hash", &said.file_hash);
     let expected = blob(expected.map_err(|wrong| lie(&wrong.message))?);
+    let pin = shared.pins.pin(expected).await;
     let all = 0..u64::MAX;
     let uploaded = shared
         .artifacts
@@ -125,6 +131,9 @@ async fn examine(
         .await;
     let read = match uploaded {
         // It was sealed by an earlier try of the same report, or has the bytes of another output.
+        // It may be gone as well, and that is not the agent's fault: a coordinator that was killed
+        // between sealing and committing left a blob that nobody named, which was swept since. The
+        // agent then sends it again.
         Err(ArtifactError::NotFound(_)) => {
             shared.artifacts.read(&Source::Blob(expected), all).await
         }
@@ -132,7 +141,10 @@ async fn examine(
     };
     let body = match read {
         Ok(body) => body,
-        Err(ArtifactError::NotFound(_)) => return Err(lie("it was not sent")),
+        Err(ArtifactError::NotFound(_)) => {
+            let message = format!("output {} has not arrived", said.name);
+            return Err(Refusal::new(Fault::Conflict, message).into());
+        }
         Err(error) => return Err(artifact_refusal(error).into()),
     };
     let reader = SyncIoBridge::new(StreamReader::new(body));
@@ -143,7 +155,8 @@ async fn examine(
     let found = work
         .await
         .map_err(|error| Refusal::new(Fault::Us, format!("reading an output failed: {error}")))?;
-    found.map_err(|error| Rejected::Lie(Lie(format!("output {}: {error}", said.name))))
+    let found = found.map_err(|error| lie(&error.to_string()))?;
+    Ok((found, pin))
 }
 
 /// Hashes what goes by.

@@ -38,8 +38,12 @@ pub(crate) async fn upload_offset(
         return Ok(offset);
     }
     // It may have been sealed by an earlier try, or another output may have the same bytes.
-    let sealed = Source::Blob(blob(parse_sha256("the file's hash", file_hash)?));
-    Ok(shared.artifacts.size(&sealed).await.unwrap_or(0))
+    let blob = blob(parse_sha256("the file's hash", file_hash)?);
+    // A sweep that is under way leaves it to the report. A later one may not; then the agent is told
+    // to send it after all.
+    let _pin = shared.pins.pin(blob).await;
+    let sealed = shared.artifacts.size(&Source::Blob(blob)).await;
+    Ok(sealed.unwrap_or(0))
 }
 
 /// Appends, or says where to go on.

@@ -7,7 +7,7 @@ use grange_interfaces::{Fault, Refusal, bytes_of};
 use crate::agent::nar_of;
 use crate::farm::{Farm, body_of, broken_body, derivation};
 
-fn text(name: &str, content: &[u8], references: &[&StorePath]) -> (ItemUpload, Vec<u8>) {
+pub(crate) fn text(name: &str, content: &[u8], references: &[&StorePath]) -> (ItemUpload, Vec<u8>) {
     let references = references.to_vec();
     let hash = Hash::sha256(content).to_sha256().unwrap();
     let path = paths::text_path(&StoreDir::guix(), name, references.clone(), &hash).unwrap();
@@ -24,7 +24,7 @@ fn path(upload: &ItemUpload) -> StorePath {
     StorePath::parse_any(&upload.path).unwrap()
 }
 
-async fn put(farm: &Farm, items: Vec<ItemUpload>, body: Vec<u8>) -> Result<(), Refusal> {
+pub(crate) async fn put(farm: &Farm, items: Vec<ItemUpload>, body: Vec<u8>) -> Result<(), Refusal> {
     let put = farm.call(Message::PutItems { items }, Some(body_of(body)));
     put.await.map(drop)
 }
@@ -41,7 +41,7 @@ async fn has(farm: &Farm, upload: &ItemUpload) -> bool {
     }
 }
 
-async fn fetch(farm: &Farm, path: &str, offset: u64) -> Vec<u8> {
+pub(crate) async fn fetch(farm: &Farm, path: &str, offset: u64) -> Vec<u8> {
     let path = path.to_owned();
     let fetched = farm.call(Message::FetchItem { path, offset }, None).await;
     let body = fetched.unwrap().1.unwrap();

@@ -1,7 +1,11 @@
 //! Answers.
 
+use std::ops::Bound;
+
 use grange_interfaces::{FinishedFilter, Page, StoreError};
-use grange_model::{BuildId, BuildState, FactNumber, FinishedBuild, Key, NumberedFact, Record};
+use grange_model::{
+    BuildId, BuildState, Digest, FactNumber, FinishedBuild, ItemRecord, Key, NumberedFact, Record,
+};
 use uuid::Uuid;
 
 use super::state::State;
@@ -48,6 +52,32 @@ impl State {
                 break;
             }
             page.entries.push(build);
+        }
+        Ok(page)
+    }
+
+    pub(super) fn items(
+        &self,
+        after: Option<Digest>,
+        limit: usize,
+    ) -> Result<Page<ItemRecord>, StoreError> {
+        let mut page = Page {
+            entries: Vec::new(),
+            more: false,
+        };
+        let from = match after {
+            Some(after) => Bound::Excluded(Key::Item(after)),
+            None => Bound::Included(Key::Item(Digest([0; 20]))),
+        };
+        for (key, _) in self.records.range((from, Bound::Unbounded)) {
+            let Some(Record::Item(item)) = self.record(key)? else {
+                break;
+            };
+            if page.entries.len() == limit {
+                page.more = true;
+                break;
+            }
+            page.entries.push(item);
         }
         Ok(page)
     }

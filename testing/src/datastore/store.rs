@@ -9,7 +9,8 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use grange_interfaces::{Claim, Claimed, Datastore, FinishedFilter, History, Page, StoreError};
 use grange_model::{
-    Batch, BuildId, BuildState, FactNumber, FinishedBuild, Key, NumberedFact, Record, Seq, Term,
+    Batch, BuildId, BuildState, Digest, FactNumber, FinishedBuild, ItemRecord, Key, NumberedFact,
+    Record, Seq, Term,
 };
 
 use super::faults::Faults;
@@ -202,6 +203,14 @@ impl History for MemoryDatastore {
         limit: usize,
     ) -> Result<Page<FinishedBuild>, StoreError> {
         self.open_state()?.finished(filter, after, limit)
+    }
+
+    async fn items(
+        &self,
+        after: Option<Digest>,
+        limit: usize,
+    ) -> Result<Page<ItemRecord>, StoreError> {
+        self.open_state()?.items(after, limit)
     }
 
     async fn facts(

@@ -9,7 +9,8 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use grange_interfaces::{Claim, Claimed, Datastore, FinishedFilter, History, Page, StoreError};
 use grange_model::{
-    Batch, BuildId, BuildState, FactNumber, FinishedBuild, Key, NumberedFact, Record, Seq, Term,
+    Batch, BuildId, BuildState, Digest, FactNumber, FinishedBuild, ItemRecord, Key, NumberedFact,
+    Record, Seq, Term,
 };
 use grange_testing::MemoryDatastore;
 use grange_testing::conformance::{DatastoreBench, datastore, run};
@@ -41,6 +42,8 @@ enum Defect {
     NeverCountsDown,
     /// Gives the build that it should begin behind.
     BeginsAtAfter,
+    /// Says that no page of items has another behind it.
+    ForgetsItems,
 }
 
 #[derive(Debug)]
@@ -161,6 +164,16 @@ impl History for Broken {
         }
     }
 
+    async fn items(
+        &self,
+        after: Option<Digest>,
+        limit: usize,
+    ) -> Result<Page<ItemRecord>, StoreError> {
+        let mut page = self.inner.items(after, limit).await?;
+        page.more &= self.defect != Defect::ForgetsItems;
+        Ok(page)
+    }
+
     async fn facts(
         &self,
         after: FactNumber,
@@ -279,4 +292,12 @@ fn a_wrong_beginning_is_found() {
     assert!(finds(Defect::BeginsAtAfter, |bench| {
         datastore::finished_comes_in_order_and_pages(bench)
     }));
+}
+
+#[test]
+fn forgotten_items_are_found() {
+    assert!(finds(
+        Defect::ForgetsItems,
+        datastore::items_come_in_order_and_pages
+    ));
 }

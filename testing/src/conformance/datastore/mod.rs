@@ -3,6 +3,7 @@
 mod claims;
 mod commits;
 mod finished;
+mod items;
 mod loads;
 mod reads;
 
@@ -19,6 +20,7 @@ pub use finished::{
     counts_follow_changes, every_filter_filters, finished_comes_in_order_and_pages,
     finished_follows_changes,
 };
+pub use items::{items_come_in_order_and_pages, items_follow_changes};
 pub use loads::{load_gives_each_record_once, load_gives_what_lives, load_is_of_one_moment};
 pub use reads::{
     every_reader_sees_what_was_acknowledged, facts_come_in_order_and_pages, get_gives_what_was_put,

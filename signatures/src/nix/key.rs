@@ -173,7 +173,7 @@ impl SecretKey {
         }
     }
 
-    /// Signs a [`fingerprint`](super::fingerprint).
+    /// Signs a [`fingerprint`](super::fingerprint()).
     #[must_use]
     pub fn sign(&self, fingerprint: &str) -> Signature {
         let signature = self.key.sign(fingerprint.as_bytes());

@@ -35,7 +35,7 @@ async fn a_narinfo_is_signed_and_leads_to_its_nar() {
     narinfo.about(&program).unwrap();
     let mut trusted = TrustedKeys::new();
     assert!(narinfo.verify(&trusted).is_err());
-    trusted.add_guix(key().public().clone());
+    trusted.add_guix(*key().public());
     narinfo.verify(&trusted).unwrap();
     let facts = narinfo.facts();
     assert_eq!(facts.nar_sha256, record.nar_hash.0);

@@ -1,5 +1,6 @@
 //! Coordinator and agent as processes of their own, as users have them.
 
+use std::ffi::OsStr;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -100,6 +101,21 @@ impl Farm {
     ///
     /// The programs were not built, or the coordinator is not reached.
     pub async fn start_agent(&self) -> anyhow::Result<Process> {
+        let paths = host_paths();
+        let paths = paths.iter().map(|path| path.as_os_str());
+        let flags = paths.flat_map(|path| ["--sandbox-path".as_ref(), path]);
+        self.start_agent_with(flags).await
+    }
+
+    /// Starts an agent with these flags beside those that every agent needs.
+    ///
+    /// # Errors
+    ///
+    /// The programs were not built, or the coordinator is not reached.
+    pub async fn start_agent_with<'a>(
+        &self,
+        flags: impl IntoIterator<Item = &'a OsStr>,
+    ) -> anyhow::Result<Process> {
         let (id, password) = self.new_agent().await?;
         let at = self.directory();
         let file = at.join("password");
@@ -108,9 +124,7 @@ impl Farm {
         command.args(["--coordinator", &self.url(), "--uuid", &id.to_string()]);
         command.arg("--password-file").arg(file);
         command.arg("--state-dir").arg(at.join("agent"));
-        for path in host_paths() {
-            command.arg("--sandbox-path").arg(path);
-        }
+        command.args(flags);
         Process::start(&mut command, &at.join("agent.log"))
     }
 

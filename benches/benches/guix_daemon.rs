@@ -1,0 +1,232 @@
+//! A farm on a real guix-daemon against `guix build` on the same daemon.
+//!
+//! Trivial derivations, one build at a time: 100 that need nothing of each other, and a chain of 20. The farm: submitted to a
+//! coordinator in a process of its own, built by an agent in another on the daemon, until the last build has ended and
+//! all outputs lie with the coordinator, verified, where clients can fetch them. Beside it `guix build`, which finds the
+//! derivations in the store already and leaves the outputs there. The two take turns; no derivation is built twice.
+//!
+//! Needs root, and what `cargo xtask verify --install` gets: `target/guix` and `target/seeds`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use futures::{StreamExt, stream};
+use grange::client::MemorySource;
+use grange::daemon_protocol::{DaemonConfig, DaemonStore, FarmKey};
+use grange::derivation::{Builder, Hash, Instantiated, StoreDir, StorePath, nar, paths};
+use grange::interfaces::{ItemInfo, LocalStore as _};
+use grange::model::NarHash;
+use grange::signatures::guix::{Acl, SecretKey};
+use grange_benches::farm::Farm;
+use grange_benches::process::Process;
+use grange_benches::report::{Goal, figure, line};
+use grange_benches::stats::Sample;
+use grange_benches::{number, run, trivial};
+
+fn main() -> ExitCode {
+    run("guix_daemon", measure)
+}
+
+async fn measure() -> anyhow::Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    if !root.join("target/guix/ready").exists() || !root.join("target/seeds/ready").exists() {
+        line("  skipped: `cargo xtask verify --install`, as root, gets a Guix and seeds");
+        return Ok(());
+    }
+    let pairs = number("pairs", 15)?;
+    let daemon = Daemon::start(&root).await?;
+    let farm = Farm::start().await?;
+    let flags = ["--builder", "guix", "--daemon-socket"].map(PathBuf::from);
+    let [builder, guix, socket] = &flags;
+    let key = PathBuf::from("--farm-key");
+    let flags = [builder, guix, socket, &daemon.socket, &key, &daemon.key];
+    let _agent = farm
+        .start_agent_with(flags.map(|it| it.as_os_str()))
+        .await?;
+    let warm = daemon.wide("warm", 3)?;
+    let mut source = MemorySource::new();
+    for one in &warm {
+        source.add(one);
+    }
+    source.add_path(daemon.busybox.clone(), root.join("target/seeds/busybox"));
+    let requests = warm.iter().map(trivial::request).collect();
+    farm.client
+        .submit(requests, Arc::new(source), &|_| {})
+        .await?;
+    for (what, goal) in [("wide, 100", 1.2), ("a chain of 20", 1.5)] {
+        let (mut farms, mut others, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+        for pair in 0..pairs {
+            let mut times = [0.0, 0.0];
+            for which in [pair % 2, 1 - pair % 2] {
+                let label = format!("{}-{which}-{pair}", what.len());
+                let all = if goal < 1.5 {
+                    daemon.wide(&label, 100)?
+                } else {
+                    daemon.chain(&label, 20)?
+                };
+                let mut begun = Instant::now();
+                if which == 0 {
+                    trivial::build(&farm.client, &all).await?;
+                } else {
+                    daemon.add(&all).await?;
+                    begun = Instant::now();
+                    daemon.guix_build(&all)?;
+                }
+                times[usize::from(which == 1)] = begun.elapsed().as_secs_f64() * 1e3;
+            }
+            farms.push(times[0]);
+            others.push(times[1]);
+            ratios.push(times[0] / times[1]);
+        }
+        let [farms, others, ratios] = [farms, others, ratios].map(Sample::new);
+        line(&format!(
+            "  {what}: {pairs} pairs; least / quartile / median / quartile / greatest"
+        ));
+        line(&format!("  farm, ms: {}", farms.spread()));
+        line(&format!("  baseline, guix build, ms: {}", others.spread()));
+        line(&format!("  ratio of each pair: {}", ratios.spread()));
+        let what = format!("{what}: wall time to that of guix build, median of pairs");
+        figure(&what, ratios.median(), "times", Goal::Below(goal));
+    }
+    Ok(())
+}
+
+/// A guix-daemon of our own.
+struct Daemon {
+    _process: Process,
+    directory: tempfile::TempDir,
+    script: PathBuf,
+    socket: PathBuf,
+    key: PathBuf,
+    store: Arc<DaemonStore>,
+    busybox: StorePath,
+}
+
+impl Daemon {
+    async fn start(root: &Path) -> anyhow::Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let at = directory.path();
+        let mut random = [0; 32];
+        random[..16].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+        random[16..].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+        let secret = SecretKey::generate(&random);
+        let mut trusted = Acl::new();
+        trusted.authorize(secret.public());
+        std::fs::create_dir_all(at.join("etc"))?;
+        std::fs::write(at.join("etc/acl"), trusted.to_file())?;
+        let key = at.join("farm.sec");
+        std::fs::write(&key, secret.to_file().expose())?;
+        let script = root.join("xtask/guix");
+        let mut command = Command::new("sh");
+        command.arg(&script).arg("run").arg(at);
+        let process = Process::start(&mut command, &at.join("daemon.log"))?;
+        let socket = at.join("var/daemon-socket/socket");
+        for _ in 0..500 {
+            if socket.exists() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let mut config = DaemonConfig::new(&socket, StoreDir::guix());
+        config.farm_key = Some(FarmKey::Guix(secret));
+        let store = DaemonStore::connect(config).await?;
+        let mut archive = Vec::new();
+        nar::pack(root.join("target/seeds/busybox"), &mut archive)?;
+        let hash = Hash::sha256(&archive);
+        let sha256 = hash.to_sha256().context("SHA-256 has 32 bytes")?;
+        let busybox = paths::source_path(store.store_dir(), "busybox", [], false, &sha256)?;
+        let daemon = Self {
+            _process: process,
+            directory,
+            script,
+            socket,
+            key,
+            store,
+            busybox,
+        };
+        daemon.import(&daemon.busybox, archive, Vec::new()).await?;
+        Ok(daemon)
+    }
+
+    async fn import(
+        &self,
+        path: &StorePath,
+        archive: Vec<u8>,
+        references: Vec<StorePath>,
+    ) -> anyhow::Result<()> {
+        let sha256 = Hash::sha256(&archive).to_sha256();
+        let info = ItemInfo {
+            path: path.clone(),
+            nar_hash: NarHash(sha256.context("SHA-256 has 32 bytes")?),
+            nar_size: archive.len() as u64,
+            references,
+            deriver: None,
+        };
+        let body = stream::iter([Ok(archive.into())]).boxed();
+        Ok(self.store.import(&info, body).await?)
+    }
+
+    fn script(&self, name: String, script: String) -> Builder {
+        let program = format!("{}/bin/busybox", self.busybox);
+        Builder::new(&StoreDir::guix(), name, trivial::system(), program)
+            .args(["sh", "-c", &script])
+            .source(self.busybox.clone())
+    }
+
+    /// Derivations that need nothing of each other.
+    fn wide(&self, label: &str, count: usize) -> anyhow::Result<Vec<Instantiated>> {
+        let one = |number| {
+            let name = format!("{label}-{number}");
+            let script = format!("echo {name} > $out");
+            Ok(self.script(name, script).instantiate()?)
+        };
+        (0..count).map(one).collect()
+    }
+
+    /// Derivations of which each needs the one before.
+    fn chain(&self, label: &str, count: usize) -> anyhow::Result<Vec<Instantiated>> {
+        let mut all: Vec<Instantiated> = Vec::new();
+        for number in 0..count {
+            let name = format!("{label}-{number}");
+            let script =
+                format!("read line < ${{before:-/dev/null}}; echo \"$line {name}\" > $out");
+            let mut builder = self.script(name, script);
+            if let Some(before) = all.last() {
+                let path = before.output("out").context("it has one")?.to_string();
+                builder = builder.input(before, &["out"]).env("before", path);
+            }
+            all.push(builder.instantiate()?);
+        }
+        Ok(all)
+    }
+
+    /// Puts derivations into the store, inputs first.
+    async fn add(&self, all: &[Instantiated]) -> anyhow::Result<()> {
+        for one in all {
+            let mut encoder = nar::Encoder::new(Vec::new());
+            encoder.regular(false, one.text.len() as u64)?;
+            encoder.data(&one.text)?;
+            let references = one.derivation.references().into_iter().collect();
+            self.import(&one.path, encoder.finish()?.0, references)
+                .await?;
+        }
+        Ok(())
+    }
+
+    fn guix_build(&self, all: &[Instantiated]) -> anyhow::Result<()> {
+        let mut command = Command::new("sh");
+        command
+            .arg(&self.script)
+            .arg("with")
+            .arg(self.directory.path());
+        command.args(["guix", "build", "--no-grafts", "--no-substitutes"]);
+        command.args(all.iter().map(|one| one.path.to_string()));
+        let output = command.stdin(Stdio::null()).output()?;
+        let error = String::from_utf8_lossy(&output.stderr);
+        anyhow::ensure!(output.status.success(), "guix build: {error}");
+        Ok(())
+    }
+}

@@ -46,20 +46,33 @@ impl Daemons {
         if can_run("guix-daemon", &run::root().join("target/guix/ready"))? {
             let key = make_key(&guix)?;
             let socket = guix.join("var/daemon-socket/socket");
-            all.run("xtask/guix", &guix, &socket)?;
-            all.add("GRANGE_TEST_GUIX_SOCKET", &socket);
-            all.add("GRANGE_TEST_GUIX_KEY", &key);
+            if all.runs("xtask/guix", &guix, &socket) {
+                all.add("GRANGE_TEST_GUIX_SOCKET", &socket);
+                all.add("GRANGE_TEST_GUIX_KEY", &key);
+            }
         }
         if can_run("nix-daemon", Path::new("/usr/bin/nix-daemon"))? {
             let socket = nix.join("var/nix/daemon-socket/socket");
-            all.run("xtask/nix", &nix, &socket)?;
-            all.add("GRANGE_TEST_NIX_SOCKET", &socket);
+            if all.runs("xtask/nix", &nix, &socket) {
+                all.add("GRANGE_TEST_NIX_SOCKET", &socket);
+            }
         }
         Ok(all)
     }
 
     fn add(&mut self, name: &'static str, path: &Path) {
         self.environment.push((name, path.display().to_string()));
+    }
+
+    /// Runs one; a machine that forbids what it needs, such as mounts, has its tests skipped.
+    fn runs(&mut self, script: &str, directory: &Path, socket: &Path) -> bool {
+        match self.run(script, directory, socket) {
+            Ok(()) => true,
+            Err(error) => {
+                eprintln!("xtask: tests with a real daemon are skipped: {error:#}");
+                false
+            }
+        }
     }
 
     fn run(&mut self, script: &str, directory: &Path, socket: &Path) -> Result<()> {
@@ -81,7 +94,11 @@ impl Daemons {
             std::fs::metadata(socket).is_ok_and(|metadata| metadata.file_type().is_socket())
         };
         while !listens(socket) {
-            if Instant::now() > end {
+            let ended = match self.running.last_mut() {
+                Some(daemon) => daemon.try_wait()?.is_some(),
+                None => true,
+            };
+            if ended || Instant::now() > end {
                 let log = std::fs::read_to_string(directory.join("daemon.log"))?;
                 bail!("{script}: the daemon does not listen: {log}");
             }

@@ -1,14 +1,16 @@
 //! What an agent says to its coordinator, with the answers that belong to it.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
 use grange_derivation::StorePath;
 use grange_interfaces::message::{
     Answer, ExchangeAnswer, ExchangeRequest, ItemView, JobAnswer, Message, Report, VERSIONS,
 };
-use grange_interfaces::{Body, Clock, Endpoint, Fault, Peer, Refusal, bytes_of};
+use grange_interfaces::{Body, Clock, Endpoint, Fault, Peer, Refusal};
 use grange_model::AttemptId;
 
 use crate::pause::pause;
@@ -25,8 +27,8 @@ pub(crate) struct Coordinator {
 /// waited for as long as its transport likes.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Bytes of a derivation's text, with its path, on average over those that are asked for at once.
-const MAX_TEXTS: usize = 1 << 20;
+/// Bytes of a derivation's text at most: no coordinator that keeps to its default takes a larger one.
+const MAX_FRAME: usize = 16 << 20;
 
 impl Coordinator {
     pub(crate) fn new(endpoint: Arc<dyn Endpoint>, peer: Peer, clock: Arc<dyn Clock>) -> Self {
@@ -193,19 +195,21 @@ impl Coordinator {
     pub(crate) async fn derivations(&self, paths: &[StorePath]) -> Result<Vec<Bytes>, Refusal> {
         let asked = paths.iter().map(ToString::to_string).collect();
         let message = Message::Derivations { paths: asked };
-        let (Answer::Derivations, Some(body)) = self.call(message, None).await? else {
+        let (Answer::Derivations, Some(mut body)) = self.call(message, None).await? else {
             return Err(unexpected("the question for derivations"));
         };
-        let most = MAX_TEXTS.saturating_mul(paths.len());
-        let broke = |error: std::io::Error| Refusal::busy(error.to_string(), Duration::ZERO);
-        let mut frames = bytes_of(body, most).await.map_err(broke)?;
+        let broke = |error: io::Error| match error.kind() {
+            io::ErrorKind::InvalidData => Refusal::new(Fault::Peer, error.to_string()),
+            _ => Refusal::busy(error.to_string(), Duration::ZERO),
+        };
+        let mut held = BytesMut::new();
         let mut texts = Vec::with_capacity(paths.len());
         for path in paths {
-            let named = frame(&mut frames).is_some_and(|name| name == path.to_string().as_bytes());
-            match frame(&mut frames) {
-                Some(text) if named => texts.push(text),
-                _ => return Err(unexpected("the question for derivations")),
+            let name = frame(&mut body, &mut held).await.map_err(broke)?;
+            if name != path.to_string().as_bytes() {
+                return Err(unexpected("the question for derivations"));
             }
+            texts.push(frame(&mut body, &mut held).await.map_err(broke)?);
         }
         Ok(texts)
     }
@@ -236,14 +240,26 @@ impl Coordinator {
     }
 }
 
-/// Takes the next part off the front: its length in four bytes, then as many.
-fn frame(frames: &mut Bytes) -> Option<Bytes> {
-    let length = u32::from_be_bytes(*frames.first_chunk()?);
-    let end = usize::try_from(length).ok()?.checked_add(4)?;
-    if frames.len() < end {
-        return None;
+/// The next part of a body: its length in four bytes, then as many. What has come of the one after that is `held`.
+async fn frame(body: &mut Body, held: &mut BytesMut) -> io::Result<Bytes> {
+    let mut end = 4;
+    loop {
+        if let Some(length) = held.first_chunk() {
+            let length = u32::from_be_bytes(*length) as usize;
+            if length > MAX_FRAME {
+                let message = format!("a part of {length} bytes is not taken");
+                return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+            }
+            end = 4 + length;
+        }
+        if held.len() >= end {
+            return Ok(held.split_to(end).freeze().slice(4..));
+        }
+        match body.next().await {
+            Some(piece) => held.extend_from_slice(&piece?),
+            None => return Err(io::ErrorKind::UnexpectedEof.into()),
+        }
     }
-    Some(frames.split_to(end).slice(4..))
 }
 
 /// The coordinator speaks another language: perhaps it, or a proxy, is being replaced.
@@ -260,4 +276,39 @@ pub(crate) fn is_void(refusal: &Refusal) -> bool {
 /// When the other side wants to be asked again.
 pub(crate) fn retry_after(refusal: &Refusal) -> Option<Duration> {
     refusal.retry_after_ms.map(Duration::from_millis)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+
+    use super::*;
+
+    async fn frames(pieces: &[&[u8]]) -> io::Result<Vec<Bytes>> {
+        let pieces: Vec<_> = pieces
+            .iter()
+            .map(|it| Ok(Bytes::copy_from_slice(it)))
+            .collect();
+        let (mut body, mut held) = (stream::iter(pieces).boxed(), BytesMut::new());
+        let mut frames = Vec::new();
+        for _ in 0..2 {
+            frames.push(frame(&mut body, &mut held).await?);
+        }
+        Ok(frames)
+    }
+
+    #[tokio::test]
+    async fn parts_may_be_cut_anywhere() {
+        let whole = b"\0\0\0\x03one\0\0\0\0";
+        for cut in 0..=whole.len() {
+            let (one, other) = whole.split_at(cut);
+            assert_eq!(frames(&[one, other]).await.unwrap(), [&b"one"[..], b""]);
+            if cut < whole.len() {
+                let error = frames(&[one]).await.unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+            }
+        }
+        let error = frames(&[b"\xff\0\0\0"]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
 }

@@ -18,8 +18,8 @@ pub struct Offers {
     pub features: Vec<String>,
     /// How many builds may run at once; none if it does not matter to the builder.
     pub max_parallel_builds: Option<u32>,
-    /// Whether a derivation has to be valid in the store before it is built, with all that it refers
-    /// to, directly or not. Sandboxes are given the text instead.
+    /// Whether all that a derivation refers to, directly or not, has to be valid in the store before
+    /// it is built: derivations and sources. Sandboxes need none of that but the build's inputs.
     pub derivations: bool,
 }
 

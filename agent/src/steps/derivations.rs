@@ -1,16 +1,18 @@
 //! Derivations for a builder that wants them in its store.
 //!
 //! A guix-daemon builds a derivation only if it is valid in the store, and it is valid only if all that it refers to
-//! is: sources and input derivations, and so on down. What the store lacks of that comes from the coordinator.
+//! is: sources and input derivations, and so on down. What the store lacks of that comes from the coordinator. The
+//! derivation itself is the builder's, which is given its text.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use grange_derivation::{Derivation, Hash, StorePath, nar};
+use grange_derivation::{Derivation, StorePath, nar};
 use grange_interfaces::{ItemInfo, LocalStoreError};
 use grange_model::NarHash;
+use sha2::Digest;
 
 use super::inputs::references_first;
 use super::job::Verified;
@@ -27,10 +29,10 @@ struct Text {
     text: Bytes,
 }
 
-/// Makes the derivation, and all that it refers to, valid.
+/// Makes all that the derivation refers to valid, directly or not.
 pub(crate) async fn provide(shared: &Shared, verified: &Verified) -> Result<(), StepError> {
-    let root = std::slice::from_ref(&verified.path);
-    if lacking(shared, root.to_vec()).await?.is_empty() {
+    let root = vec![verified.path.clone()];
+    if lacking(shared, root.clone()).await?.is_empty() {
         return Ok(());
     }
     let own = Text {
@@ -39,17 +41,30 @@ pub(crate) async fn provide(shared: &Shared, verified: &Verified) -> Result<(), 
     };
     let texts = closure(shared, verified.path.clone(), own).await?;
     sources(shared, &texts).await?;
-    let infos = texts
-        .iter()
-        .map(|(path, text)| Ok((path.clone(), info(path, text)?)))
-        .collect::<Result<HashMap<_, _>, StepError>>()?;
-    for path in references_first(root.to_vec(), &infos) {
-        let archive = archive(&texts[&path].text);
-        let body = stream::iter([Ok(archive)]).boxed();
-        let imported = shared.store.import(&infos[&path], body).await;
-        imported.map_err(|error| refused(&path, &error))?;
+    let references = |path: &StorePath| {
+        let text = texts.get(path)?;
+        Some(text.derivation.references().into_iter().collect())
+    };
+    for path in references_first(root, references) {
+        if path != verified.path {
+            import(shared, &path, &texts[&path]).await?;
+        }
     }
     Ok(())
+}
+
+async fn import(shared: &Shared, path: &StorePath, text: &Text) -> Result<(), StepError> {
+    let archive = Bytes::from(nar::of_file(&text.text));
+    let info = ItemInfo {
+        path: path.clone(),
+        nar_hash: NarHash(sha2::Sha256::digest(&archive).into()),
+        nar_size: archive.len() as u64,
+        references: text.derivation.references().into_iter().collect(),
+        deriver: None,
+    };
+    let body = stream::iter([Ok(archive)]).boxed();
+    let imported = shared.store.import(&info, body).await;
+    imported.map_err(|error| refused(path, &error))
 }
 
 /// The derivations below one that the store lacks, itself included.
@@ -110,16 +125,16 @@ async fn sources(shared: &Shared, texts: &HashMap<StorePath, Text>) -> Result<()
             format!("the coordinator offers a bad source: {error}"),
         )
     })?;
-    let offered = |path: &&StorePath| wanted.iter().any(|item| item.info.path == **path);
-    let missing: Vec<_> = lacking.iter().filter(|path| !offered(path)).collect();
+    let offered: HashSet<_> = wanted.iter().map(|item| &item.info.path).collect();
+    let missing = lacking.iter().filter(|path| !offered.contains(path));
+    let missing: Vec<_> = missing.map(ToString::to_string).collect();
     if !missing.is_empty() {
-        let missing = missing.iter().map(ToString::to_string).collect();
         return Err(StepError::Setup(SetupFailure::missing(missing)));
     }
     let paths = wanted.iter().map(|item| item.info.path.clone()).collect();
-    let found = self::lacking(shared, paths).await?;
+    let lacking: HashSet<_> = self::lacking(shared, paths).await?.into_iter().collect();
     let mut fetch = wanted;
-    fetch.retain(|item| found.contains(&item.info.path));
+    fetch.retain(|item| lacking.contains(&item.info.path));
     Ok(shared.fetcher.fetch(fetch).await?)
 }
 
@@ -136,36 +151,6 @@ async fn lacking(shared: &Shared, paths: Vec<StorePath>) -> Result<Vec<StorePath
         .filter(|(_, info)| info.is_none())
         .map(|(path, _)| path)
         .collect())
-}
-
-fn info(path: &StorePath, text: &Text) -> Result<ItemInfo, StepError> {
-    let archive = archive(&text.text);
-    let hash = Hash::sha256(&archive).to_sha256();
-    let references = text.derivation.references();
-    Ok(ItemInfo {
-        path: path.clone(),
-        nar_hash: NarHash(
-            hash.ok_or_else(|| {
-                StepError::setup(Problem::Other, "SHA-256 has 32 bytes".to_owned())
-            })?,
-        ),
-        nar_size: archive.len() as u64,
-        references: references.into_iter().collect(),
-        deriver: None,
-    })
-}
-
-/// The nar of a text.
-fn archive(text: &[u8]) -> Bytes {
-    let mut encoder = nar::Encoder::new(Vec::with_capacity(text.len() + 128));
-    let written = encoder
-        .regular(false, text.len() as u64)
-        .and_then(|()| encoder.data(text))
-        .and_then(|()| encoder.finish());
-    written
-        .expect("a vector takes what is written to it")
-        .0
-        .into()
 }
 
 fn refused(path: &StorePath, error: &LocalStoreError) -> StepError {

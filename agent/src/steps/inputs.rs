@@ -116,35 +116,38 @@ async fn closure(
         next = found.into_iter().flatten().collect();
         order.extend(next.iter().map(|info| info.path.clone()));
     }
-    Ok(references_first(order, &infos))
+    let references = |path: &StorePath| Some(infos.get(path)?.references.clone());
+    Ok(references_first(order, references))
 }
 
-/// Sorts items so that each stands behind all that it refers to. Items of one store form no cycles
-/// but with themselves; where they did, the order within the cycle would be any.
+/// Sorts items so that each stands behind all that it refers to; those of which `references` knows nothing are left
+/// out. Items of one store form no cycles but with themselves; where they did, the order within the cycle would be any.
 pub(crate) fn references_first(
     roots: Vec<StorePath>,
-    infos: &HashMap<StorePath, ItemInfo>,
+    references: impl Fn(&StorePath) -> Option<Vec<StorePath>>,
 ) -> Vec<StorePath> {
-    enum Visit<'a> {
-        Enter(&'a StorePath),
-        Leave(&'a StorePath),
+    enum Visit {
+        Enter(StorePath),
+        Leave(StorePath),
     }
-    let mut sorted = Vec::with_capacity(infos.len());
+    let mut sorted = Vec::new();
     let mut seen = HashSet::new();
-    for root in &roots {
+    for root in roots {
         let mut stack = vec![Visit::Enter(root)];
         while let Some(visit) = stack.pop() {
             match visit {
                 Visit::Enter(path) => {
-                    let Some(info) = infos.get(path) else {
+                    if seen.contains(&path) {
+                        continue;
+                    }
+                    let Some(before) = references(&path) else {
                         continue;
                     };
-                    if seen.insert(path) {
-                        stack.push(Visit::Leave(path));
-                        stack.extend(info.references.iter().map(Visit::Enter));
-                    }
+                    seen.insert(path.clone());
+                    stack.push(Visit::Leave(path));
+                    stack.extend(before.into_iter().map(Visit::Enter));
                 }
-                Visit::Leave(path) => sorted.push(path.clone()),
+                Visit::Leave(path) => sorted.push(path),
             }
         }
     }

@@ -51,6 +51,8 @@ pub(crate) struct FarmState {
     /// The largest body of a part of a log.
     pub(crate) largest_log_body: usize,
     pub(crate) fetches: BTreeMap<String, Vec<u64>>,
+    /// Texts that agents can ask for.
+    pub(crate) derivations: BTreeMap<String, Vec<u8>>,
 }
 
 fn kind(message: &Message) -> &'static str {
@@ -64,6 +66,8 @@ fn kind(message: &Message) -> &'static str {
         Message::AppendUpload { .. } => "append-upload",
         Message::Report { .. } => "report",
         Message::FetchItem { .. } => "fetch-item",
+        Message::Derivations { .. } => "derivations",
+        Message::Items { .. } => "items",
         other => panic!("an agent does not say {other:?}"),
     }
 }
@@ -362,6 +366,27 @@ impl Endpoint for Farm {
                 Ok((Answer::Reported(refusals.collect()), None))
             }
             Message::FetchItem { path, offset } => self.fetch(&path, offset),
+            Message::Derivations { paths } => {
+                let mut frames = Vec::new();
+                for path in paths {
+                    let text = self.state().derivations.get(&path).cloned();
+                    let text = text.ok_or_else(|| no(Fault::NotFound, "no such derivation"))?;
+                    for part in [path.as_bytes(), &text] {
+                        frames.extend(u32::try_from(part.len()).unwrap().to_be_bytes());
+                        frames.extend(part);
+                    }
+                }
+                // In small pieces, as they may come.
+                let pieces: Vec<_> = frames.chunks(100).map(Bytes::copy_from_slice).collect();
+                let body = stream::iter(pieces.into_iter().map(Ok)).boxed();
+                Ok((Answer::Derivations, Some(body)))
+            }
+            Message::Items { paths, closure } => {
+                assert!(closure, "what they refer to is needed as well");
+                let state = self.state();
+                let find = |path| state.items.get(path).map(|(view, _)| view.clone());
+                Ok((Answer::Items(paths.iter().map(find).collect()), None))
+            }
             other => panic!("an agent does not say {other:?}"),
         }
     }

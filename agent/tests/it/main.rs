@@ -6,6 +6,7 @@
 
 mod builder;
 mod config;
+mod derivations;
 mod farm;
 mod fetching;
 mod happy;

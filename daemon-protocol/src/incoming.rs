@@ -2,14 +2,14 @@
 
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
-use grange_derivation::nar::NarDigest;
+use grange_derivation::nar::{self, NarDigest};
 use grange_derivation::{Hash, StorePath};
 use grange_interfaces::{Body, ItemInfo, LocalStoreError};
 use grange_model::NarHash;
 use grange_signatures::export::{self, Signing, Trailer};
 use grange_signatures::guix::SecretKey;
 
-use crate::wire::{Cursor, Request};
+use crate::wire::Cursor;
 
 /// Of a nar that is at most so long, the daemon hears nothing until all of it has come and is right.
 pub(crate) const SMALL: u64 = 1 << 20;
@@ -120,23 +120,13 @@ pub(crate) fn plain_file(nar: &Bytes) -> Option<Bytes> {
     Some(nar.slice_ref(cursor.bytes().ok()?))
 }
 
-/// The nar of a file that is not executable.
-pub(crate) fn nar_of_text(text: &[u8]) -> Bytes {
-    let mut nar = Request::empty();
-    for word in ["nix-archive-1", "(", "type", "regular", "contents"] {
-        nar.bytes(word.as_bytes());
-    }
-    nar.bytes(text).bytes(b")");
-    Bytes::copy_from_slice(nar.as_bytes())
-}
-
 /// A text as an item.
 pub(crate) fn text_item(
     path: &StorePath,
     text: &[u8],
     references: Vec<StorePath>,
 ) -> (ItemInfo, Bytes) {
-    let nar = nar_of_text(text);
+    let nar = Bytes::from(nar::of_file(text));
     let info = ItemInfo {
         path: path.clone(),
         nar_hash: NarHash(Hash::sha256(&nar).to_sha256().unwrap_or_default()),

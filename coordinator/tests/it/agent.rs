@@ -202,7 +202,7 @@ pub(crate) struct Made {
 
 /// An output that is a file with these bytes.
 pub(crate) fn made(name: &str, content: &[u8], references: &[&StorePath]) -> Made {
-    from_nar(name, &nar_of(content), references)
+    from_nar(name, &nar::of_file(content), references)
 }
 
 /// An output with this archive, whatever it is.
@@ -217,13 +217,6 @@ pub(crate) fn from_nar(name: &str, nar: &[u8], references: &[&StorePath]) -> Mad
         references: references.iter().map(|path| path.to_string()).collect(),
     };
     Made { file, said }
-}
-
-pub(crate) fn nar_of(content: &[u8]) -> Vec<u8> {
-    let mut encoder = nar::Encoder::new(Vec::new());
-    encoder.regular(false, content.len() as u64).unwrap();
-    encoder.data(content).unwrap();
-    encoder.finish().unwrap().0
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {

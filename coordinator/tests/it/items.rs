@@ -1,17 +1,17 @@
 //! Sources that clients send, and items that anybody fetches.
 
+use grange_derivation::nar;
 use grange_derivation::{Hash, StoreDir, StorePath, paths};
 use grange_interfaces::message::{Answer, ItemUpload, Message};
 use grange_interfaces::{Fault, Refusal, bytes_of};
 
-use crate::agent::nar_of;
 use crate::farm::{Farm, body_of, broken_body, derivation};
 
 pub(crate) fn text(name: &str, content: &[u8], references: &[&StorePath]) -> (ItemUpload, Vec<u8>) {
     let references = references.to_vec();
     let hash = Hash::sha256(content).to_sha256().unwrap();
     let path = paths::text_path(&StoreDir::guix(), name, references.clone(), &hash).unwrap();
-    let nar = nar_of(content);
+    let nar = nar::of_file(content);
     let upload = ItemUpload {
         path: path.to_string(),
         nar_size: nar.len() as u64,
@@ -73,7 +73,7 @@ async fn what_is_not_what_it_says_is_refused_and_not_kept() {
     let cases = [
         (
             other.clone(),
-            nar_of(b"good!"),
+            nar::of_file(b"good!"),
             "does not follow from its content",
         ),
         (flagged, executable, "does not follow from its content"),

@@ -8,7 +8,7 @@ use grange_interfaces::Fault;
 use grange_interfaces::message::Report;
 use grange_model::BuildState;
 
-use crate::agent::{Made, from_nar, made, nar_of, succeeded};
+use crate::agent::{Made, from_nar, made, succeeded};
 use crate::clock::ManualClock;
 use crate::farm::{Farm, Setup, again, builder, derivation, request, within};
 
@@ -63,7 +63,7 @@ async fn outputs_that_are_not_what_they_say_are_refused() {
     let stranger = input.output("out").unwrap().to_string();
     let other = made("out", b"other", &[]).said;
     let junk = |bytes: &[u8]| from_nar("out", bytes, &[]);
-    let nar = nar_of(content.as_bytes());
+    let nar = nar::of_file(content.as_bytes());
     let mut trailing = truth.clone();
     trailing.file.extend(b"trailing");
     trailing.said.file_hash = crate::agent::sha256(&trailing.file);
@@ -137,7 +137,7 @@ async fn fixed_outputs_have_their_content() {
         (from_nar("out", &executable, &[]), "must have the hash"),
     ];
     lies(&flat, cases, &truth).await;
-    let hash = Hash::sha256(&nar_of(b"content"));
+    let hash = Hash::sha256(&nar::of_file(b"content"));
     let recursive = builder("recursive")
         .fixed(true, hash)
         .instantiate()

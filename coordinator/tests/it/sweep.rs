@@ -7,11 +7,12 @@ use std::time::Duration;
 use futures::StreamExt;
 use grange_artifacts_dir::ArtifactsDir;
 use grange_derivation::Instantiated;
+use grange_derivation::nar;
 use grange_interfaces::{ArtifactStore, Fault};
 use grange_model::{BuildId, BuildState};
 use grange_store_sqlite::{SqliteConfig, SqliteDatastore};
 
-use crate::agent::{Agent, made, nar_of, succeeded};
+use crate::agent::{Agent, made, succeeded};
 use crate::clock::ManualClock;
 use crate::farm::{Farm, Setup, again, body_of, derivation, within};
 use crate::gates::{Gate, GatedArtifacts, GatedDatastore};
@@ -216,7 +217,10 @@ async fn a_sweep_waits_for_what_is_being_committed() {
     let swept = swept.unwrap();
     assert_eq!((swept.blobs, swept.deleted, early), (1, 0, false));
     let fetched = fetch(&farm, &upload.path, 0).await;
-    assert_eq!(zstd::decode_all(&*fetched).unwrap(), nar_of(b"a source"));
+    assert_eq!(
+        zstd::decode_all(&*fetched).unwrap(),
+        nar::of_file(b"a source")
+    );
 }
 
 /// A coordinator that is killed between sealing and committing leaves blobs that nobody names: the

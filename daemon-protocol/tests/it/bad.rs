@@ -8,6 +8,7 @@ use grange_daemon_protocol::wire::Version;
 use grange_daemon_protocol::{
     BuilderConfig, DaemonBuilder, DaemonConfig, DaemonError, DaemonStore,
 };
+use grange_derivation::nar;
 use grange_derivation::{Builder as Author, Dialect, Hash, Instantiated, StoreDir};
 use grange_interfaces::{BuildError, Job, LocalStore, Stop, bytes_of};
 use grange_model::{FailureKind, SetupProblem};
@@ -15,7 +16,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::UnixListener;
 
 use crate::fake::{Fake, LAST, Script, error, log};
-use crate::rig::{FirstOutput, LIMITS, Outcome, body, file_nar, item, run};
+use crate::rig::{FirstOutput, LIMITS, Outcome, body, item, run};
 
 fn drv() -> Instantiated {
     Author::new(&StoreDir::guix(), "x", "x86_64-linux", "/bin/sh")
@@ -36,7 +37,7 @@ fn job() -> Job {
 }
 
 fn script(builds: &[Vec<u8>]) -> Script {
-    let nar = file_nar(b"made");
+    let nar = nar::of_file(b"made");
     let drv = drv();
     Script {
         builds: builds.to_vec().into(),
@@ -89,7 +90,7 @@ async fn a_good_one() {
     assert_eq!(outcome.log, b"hello\n");
     assert_eq!(
         outcome.built().outputs[0].nar_size,
-        file_nar(b"made").len() as u64
+        nar::of_file(b"made").len() as u64
     );
 }
 
@@ -173,7 +174,7 @@ async fn it_closes_at_every_byte_of_an_export() {
         (nar, fake.said())
     };
     let (nar, said) = export(known()).await;
-    assert_eq!(nar.unwrap(), file_nar(b"made"));
+    assert_eq!(nar.unwrap(), nar::of_file(b"made"));
     for budget in 0..said {
         let mut script = known();
         script.budget = Some(budget);
@@ -341,7 +342,7 @@ async fn a_connection_that_failed_is_not_used_again() {
     assert_eq!(store.query(&paths).await.unwrap(), [None]);
     assert_eq!(fake.connections.load(Ordering::Relaxed), before + 1);
     // Nor is one of which the import broke off.
-    let nar = file_nar(&[1; 2_000_000]);
+    let nar = nar::of_file(&[1; 2_000_000]);
     let mut info = item(drv().out().clone(), &nar, vec![]);
     info.nar_hash.0[0] ^= 1;
     store.import(&info, body(nar)).await.unwrap_err();

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use grange_derivation::nar;
 use grange_derivation::{Dialect, Hash};
 use grange_interfaces::{BuildError, LocalStore, Stop};
 use grange_model::{Digest, FailureKind, Limits, SetupProblem};
 
-use crate::rig::{Farm, FirstOutput, LIMITS, Outcome, farm, file_nar};
+use crate::rig::{Farm, FirstOutput, LIMITS, Outcome, farm};
 
 fn kind(outcome: &Outcome) -> &FailureKind {
     match outcome.error() {
@@ -54,7 +55,7 @@ on_both! {
         let [output] = &outcome.built().outputs[..] else { panic!("one output") };
         assert_eq!(output.name, "out");
         assert_eq!(outcome.log, b"made it\n");
-        let nar = file_nar(b"hello\n");
+        let nar = nar::of_file(b"hello\n");
         assert_eq!(farm.nar(drv.out()).await, nar);
         assert_eq!(Some(output.nar_hash.0), Hash::sha256(&nar).to_sha256());
         assert_eq!(output.nar_size, nar.len() as u64);

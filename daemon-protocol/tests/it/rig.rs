@@ -133,13 +133,6 @@ pub(crate) fn body(nar: Vec<u8>) -> grange_interfaces::Body {
     futures::stream::iter(pieces).boxed()
 }
 
-pub(crate) fn file_nar(contents: &[u8]) -> Vec<u8> {
-    let mut encoder = nar::Encoder::new(Vec::new());
-    encoder.regular(false, contents.len() as u64).unwrap();
-    encoder.data(contents).unwrap();
-    encoder.finish().unwrap().0
-}
-
 impl Farm {
     /// A derivation that runs a script in busybox's shell; another one each time the test runs.
     pub(crate) fn shell(&self, name: &str, script: &str) -> Author {

@@ -7,7 +7,7 @@ use grange_derivation::{Dialect, nar, paths};
 use grange_interfaces::{LocalStore, LocalStoreError};
 use grange_signatures::guix::SecretKey;
 
-use crate::rig::{Farm, FirstOutput, body, config, farm, file_nar, item};
+use crate::rig::{Farm, FirstOutput, body, config, farm, item};
 
 async fn both() -> Vec<Farm> {
     let mut farms = Vec::new();
@@ -47,7 +47,7 @@ async fn items_with_references_come_in_and_go_out_as_they_were() {
         let broken = futures::stream::iter([Err(std::io::Error::other("not read"))]);
         farm.store.import(&info, Box::pin(broken)).await.unwrap();
         let dependent = made_up(&farm, "dependent");
-        let small = file_nar(b"small");
+        let small = nar::of_file(b"small");
         let info = item(dependent.clone(), &small, vec![path.clone()]);
         farm.store.import(&info, body(small)).await.unwrap();
         let error = farm.store.delete(&path).await.unwrap_err();
@@ -64,7 +64,7 @@ async fn items_with_references_come_in_and_go_out_as_they_were() {
 async fn what_is_wrong_does_not_come_in() {
     for farm in both().await {
         let path = made_up(&farm, "wrong");
-        let nar = file_nar(&[1; 2_000_000]);
+        let nar = nar::of_file(&[1; 2_000_000]);
         let right = item(path.clone(), &nar, vec![]);
         let mut other = nar.clone();
         other[1_000_000] = 2;
@@ -112,7 +112,7 @@ async fn what_is_wrong_does_not_come_in() {
 #[tokio::test]
 async fn sources_that_are_not_what_they_say() {
     for farm in both().await {
-        let nar = file_nar(&vec![3; 1_500_000]);
+        let nar = nar::of_file(&vec![3; 1_500_000]);
         let mut info = item(farm.busybox.clone(), &nar, vec![]);
         info.path = paths::source_path(
             farm.store.store_dir(),
@@ -151,7 +151,7 @@ async fn garbage_that_is_needed_stays() {
             continue;
         };
         let path = made_up(&farm, "lingers");
-        let nar = file_nar(b"lingers");
+        let nar = nar::of_file(b"lingers");
         let info = item(path.clone(), &nar, vec![]);
         farm.store.import(&info, body(nar.clone())).await.unwrap();
         // Another client's deletion does not get it.

@@ -11,7 +11,7 @@ use grange_model::{FailureKind, Limits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::fixture::{Farm, FirstOutput, LIMITS, Outcome, add_nar, farm, file_nar};
+use crate::fixture::{Farm, FirstOutput, LIMITS, Outcome, add_nar, farm};
 
 /// A server that lives as long as this.
 struct Server {
@@ -169,7 +169,7 @@ async fn guix_download_from_mirrors() {
         "((other \"http://x/\") (here \"http://{at}/gone/\" \"http://{at}/mirror\"))",
         at = server.address
     );
-    let mirrors = add_nar(&farm.store, "mirrors", file_nar(mirrors.as_bytes())).await;
+    let mirrors = add_nar(&farm.store, "mirrors", nar::of_file(mirrors.as_bytes())).await;
     let from = |url: &str| download(&farm, url).env("mirrors", mirrors.to_string());
     let unknown = of_data(
         &farm,

@@ -153,14 +153,6 @@ pub(crate) async fn add_nar(store: &SandboxStore, name: &str, nar: Vec<u8>) -> S
     path
 }
 
-/// The nar of a file with these contents.
-pub(crate) fn file_nar(contents: &[u8]) -> Vec<u8> {
-    let mut encoder = nar::Encoder::new(Vec::new());
-    encoder.regular(false, contents.len() as u64).unwrap();
-    encoder.contents(&mut &contents[..]).unwrap();
-    encoder.finish().unwrap().0
-}
-
 impl Farm {
     pub(crate) fn store_dir(&self) -> StoreDir {
         self.dialect.store_dir()

@@ -57,7 +57,7 @@ async fn no_room_for_an_import() {
     let Some((farm, _small)) = small_farm(c"size=8m").await else {
         return;
     };
-    let nar = crate::fixture::file_nar(&vec![0; 16 << 20]);
+    let nar = grange_derivation::nar::of_file(&vec![0; 16 << 20]);
     let path = farm.drv(farm.shell("large", "")).out().clone();
     let info = grange_interfaces::ItemInfo {
         path: path.clone(),

@@ -4,7 +4,7 @@ use grange_derivation::{Builder as Author, Dialect, Hash, StoreDir, StorePath, n
 use grange_interfaces::BuildError;
 use grange_model::{FailureKind, SetupProblem};
 
-use crate::fixture::{Farm, FirstOutput, add_nar, farm, farm_with, file_nar};
+use crate::fixture::{Farm, FirstOutput, add_nar, farm, farm_with};
 use crate::for_both_dialects;
 
 /// Runs a script that must succeed; what it wrote to `$out`.
@@ -15,7 +15,7 @@ async fn seen(farm: &Farm, name: &str, script: &str) -> String {
 }
 
 async fn text(farm: &Farm, name: &str, contents: &str) -> StorePath {
-    add_nar(&farm.store, name, file_nar(contents.as_bytes())).await
+    add_nar(&farm.store, name, nar::of_file(contents.as_bytes())).await
 }
 
 for_both_dialects! {

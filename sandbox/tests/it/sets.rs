@@ -2,11 +2,12 @@
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
+use grange_derivation::nar;
 use grange_derivation::{Builder as Author, Dialect, Hash, HashAlgo, Instantiated};
 use grange_interfaces::BuildError;
 use grange_model::{FailureKind, SetupProblem};
 
-use crate::fixture::{Farm, FirstOutput, Outcome, add_nar, farm, file_nar};
+use crate::fixture::{Farm, FirstOutput, Outcome, add_nar, farm};
 use crate::for_both_dialects;
 
 fn kind(outcome: &Outcome) -> &FailureKind {
@@ -48,8 +49,8 @@ for_both_dialects! {
         let [output] = &outcome.built().outputs[..] else { panic!("one output") };
         assert_eq!(output.name, "out");
         assert_eq!(farm.read(drv.out()), "hello\n");
-        assert_eq!(output.nar_hash.0, Hash::sha256(&file_nar(b"hello\n")).to_sha256().unwrap());
-        assert_eq!(output.nar_size, file_nar(b"hello\n").len() as u64);
+        assert_eq!(output.nar_hash.0, Hash::sha256(&nar::of_file(b"hello\n")).to_sha256().unwrap());
+        assert_eq!(output.nar_size, nar::of_file(b"hello\n").len() as u64);
         assert_eq!(output.references, []);
         let info = farm.store.info(drv.out()).unwrap();
         assert_eq!(info.deriver, Some(drv.path.clone()));
@@ -282,7 +283,7 @@ $bb ln $out/self $out/hard-link; $bb mkfifo /tmp/pipe";
 
     async fn builders_that_cannot_be_run(farm) {
         let store = farm.store_dir();
-        let file = add_nar(&farm.store, "text", file_nar(b"no program")).await;
+        let file = add_nar(&farm.store, "text", nar::of_file(b"no program")).await;
         for builder in [file.to_string(), format!("{file}/x"), "/proc/self/exe".to_owned(), "/bin/sh".to_owned()] {
             let drv = Author::new(&store, "no-program", "x86_64-linux", builder.clone()).source(file.clone());
             let outcome = farm.build(&farm.drv(drv)).await;
@@ -314,9 +315,9 @@ $bb ln $out/self $out/hard-link; $bb mkfifo /tmp/pipe";
 cc() {{ $tcc/lib/ld-linux-x86-64.so.2 --library-path $tcc/lib $tcc/bin/tcc -B$tcc/lib/tcc -nostdinc -nostdlib -I$tcc/include -I$tcc/lib/tcc/include \"$@\"; }}
 link() {{ o=$1; shift; cc -static -o $o $tcc/lib/musl/crt1.o $tcc/lib/musl/crti.o \"$@\" $tcc/lib/musl/libc.a $tcc/lib/tcc/libtcc1.a $tcc/lib/musl/libc.a $tcc/lib/musl/crtn.o; }}
 ");
-        let fib = add_nar(&farm.store, "fib.c", file_nar(b"int fib(int n) { return n < 2 ? n : fib(n - 1) + fib(n - 2); }\n")).await;
+        let fib = add_nar(&farm.store, "fib.c", nar::of_file(b"int fib(int n) { return n < 2 ? n : fib(n - 1) + fib(n - 2); }\n")).await;
         let main = "#include <stdio.h>\n#include <stdlib.h>\nint fib(int);\nint main(int c, char **v) { printf(\"fib %d\\n\", fib(c > 1 ? atoi(v[1]) : 20)); return 0; }\n";
-        let main = add_nar(&farm.store, "main.c", file_nar(main.as_bytes())).await;
+        let main = add_nar(&farm.store, "main.c", nar::of_file(main.as_bytes())).await;
         let script = format!("{cc}mkdir $out; cc -c -o $out/fib.o {fib}");
         let object = farm.drv(farm.shell("c-fib-object", &script).source(tcc.clone()).source(fib));
         let script = format!("{cc}mkdir -p $out/bin; cc -c -o main.o {main}; link $out/bin/fib main.o {}/fib.o", object.out());
@@ -342,7 +343,7 @@ link() {{ o=$1; shift; cc -static -o $o $tcc/lib/musl/crt1.o $tcc/lib/musl/crti.
 
 /// Puts a derivation's text into the store.
 async fn add_text(farm: &Farm, drv: &Instantiated) -> grange_derivation::StorePath {
-    let nar = file_nar(&drv.text);
+    let nar = nar::of_file(&drv.text);
     let info = grange_interfaces::ItemInfo {
         path: drv.path.clone(),
         nar_hash: grange_model::NarHash(Hash::sha256(&nar).to_sha256().unwrap()),

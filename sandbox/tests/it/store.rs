@@ -11,7 +11,7 @@ use grange_interfaces::{Body, ItemInfo, LocalStore, LocalStoreError, bytes_of, e
 use grange_model::NarHash;
 use grange_sandbox::{OpenError, SandboxStore, StoreConfig};
 
-use crate::fixture::{Directory, file_nar};
+use crate::fixture::Directory;
 
 fn open(directory: &Path) -> SandboxStore {
     SandboxStore::open(StoreConfig::new(directory, StoreDir::guix())).unwrap()
@@ -48,7 +48,7 @@ fn body(nar: &[u8]) -> Body {
 }
 
 async fn add(store: &SandboxStore, name: &str, references: &[&StorePath]) -> ItemInfo {
-    let nar = file_nar(format!("contents of {name}").as_bytes());
+    let nar = nar::of_file(format!("contents of {name}").as_bytes());
     let info = info(name, &nar, references);
     store.import(&info, body(&nar)).await.unwrap();
     info
@@ -131,7 +131,7 @@ async fn an_export_keeps_its_item() {
     let directory = Directory::new();
     let store = open(directory.path());
     // More than may wait.
-    let nar = file_nar(&vec![1; 4 << 20]);
+    let nar = nar::of_file(&vec![1; 4 << 20]);
     let large = info("large", &nar, &[]);
     store.import(&large, body(&nar)).await.unwrap();
     let mut reading = store.export(&large.path).await.unwrap();
@@ -282,7 +282,7 @@ async fn reopened() {
         assert_eq!(entries(&directory.path().join(place)), [""; 0], "{place}");
     }
     // What lies where an item comes does not stand in its way.
-    let nar = file_nar(b"half");
+    let nar = nar::of_file(b"half");
     let half = ItemInfo {
         path: half,
         ..info("half", &nar, &[])

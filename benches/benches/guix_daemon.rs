@@ -56,17 +56,17 @@ async fn measure() -> anyhow::Result<()> {
     farm.client
         .submit(requests, Arc::new(source), &|_| {})
         .await?;
-    for (what, goal) in [("wide, 100", 1.2), ("a chain of 20", 1.5)] {
+    let shapes = [
+        ("wide", Daemon::wide as Shape, 100, 1.2),
+        ("a chain", Daemon::chain, 20, 1.5),
+    ];
+    for (what, shape, count, goal) in shapes {
         let (mut farms, mut others, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
         for pair in 0..pairs {
             let mut times = [0.0, 0.0];
             for which in [pair % 2, 1 - pair % 2] {
-                let label = format!("{}-{which}-{pair}", what.len());
-                let all = if goal < 1.5 {
-                    daemon.wide(&label, 100)?
-                } else {
-                    daemon.chain(&label, 20)?
-                };
+                let label = format!("{}-{which}-{pair}", what.replace(' ', "-"));
+                let all = shape(&daemon, &label, count)?;
                 let mut begun = Instant::now();
                 if which == 0 {
                     trivial::build(&farm.client, &all).await?;
@@ -83,16 +83,19 @@ async fn measure() -> anyhow::Result<()> {
         }
         let [farms, others, ratios] = [farms, others, ratios].map(Sample::new);
         line(&format!(
-            "  {what}: {pairs} pairs; least / quartile / median / quartile / greatest"
+            "  {what} of {count}: {pairs} pairs; least / quartile / median / quartile / greatest"
         ));
         line(&format!("  farm, ms: {}", farms.spread()));
         line(&format!("  baseline, guix build, ms: {}", others.spread()));
         line(&format!("  ratio of each pair: {}", ratios.spread()));
-        let what = format!("{what}: wall time to that of guix build, median of pairs");
+        let what = format!("{what} of {count}: wall time to that of guix build, median of pairs");
         figure(&what, ratios.median(), "times", Goal::Below(goal));
     }
     Ok(())
 }
+
+/// So many derivations, with a label in their names.
+type Shape = fn(&Daemon, &str, usize) -> anyhow::Result<Vec<Instantiated>>;
 
 /// A guix-daemon of our own.
 struct Daemon {
@@ -206,11 +209,8 @@ impl Daemon {
     /// Puts derivations into the store, inputs first.
     async fn add(&self, all: &[Instantiated]) -> anyhow::Result<()> {
         for one in all {
-            let mut encoder = nar::Encoder::new(Vec::new());
-            encoder.regular(false, one.text.len() as u64)?;
-            encoder.data(&one.text)?;
             let references = one.derivation.references().into_iter().collect();
-            self.import(&one.path, encoder.finish()?.0, references)
+            self.import(&one.path, nar::of_file(&one.text), references)
                 .await?;
         }
         Ok(())

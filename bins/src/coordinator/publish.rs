@@ -11,6 +11,7 @@ use grange_transport_http::ListenAddress;
 use super::cli::Flags;
 use super::file::PublishSection;
 use super::settings::address;
+use crate::cli::parse_key_value;
 use crate::failure;
 use crate::keys::{SecretKey, read_or_make};
 
@@ -124,10 +125,9 @@ fn wrong_kind(file: &Path, is: &str, wanted: &str) -> anyhow::Error {
 }
 
 fn tag(text: &str) -> anyhow::Result<(String, String)> {
-    let (key, value) = text
-        .split_once('=')
-        .ok_or_else(|| failure::config(format!("publish.withhold: `{text}` is no KEY=VALUE")))?;
-    Ok((key.to_owned(), value.to_owned()))
+    let pair = parse_key_value(text)
+        .map_err(|error| failure::config(format!("publish.withhold: {error}")))?;
+    Ok((pair.key, pair.value))
 }
 
 /// This machine's name, as far as it can stand in a signature.

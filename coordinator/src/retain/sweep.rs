@@ -2,7 +2,7 @@
 //!
 //! Such blobs are outputs of attempts that were void when their report was taken, of a second try
 //! that did not become canonical, or of a coordinator that was killed between sealing and
-//! committing; and those of items that were pruned.
+//! committing.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -7,6 +7,7 @@
 //! | [`Endpoint`] | what coordinator, agents and clients say to each other | `grange-coordinator`, `grange-transport-http` |
 //! | [`Builder`], [`LocalStore`] | what builds, and the store that it builds into | `grange-sandbox` |
 //! | [`Site`] | what strangers fetch | `grange-substitutes` |
+//! | [`Upstream`] | substitute servers of others | `grange-upstream` |
 //! | [`Hook`] | what hears of everything that happens | `grange-coordinator`'s `MissingInputs` |
 //! | [`Clock`] | where `now` comes from | `grange-coordinator`'s `SystemClock` |
 //!
@@ -25,6 +26,7 @@ mod log;
 pub mod message;
 mod site;
 mod stop;
+mod upstream;
 
 pub use artifacts::{ArtifactError, ArtifactStore, Source, UploadId};
 pub use body::{Body, bytes_of, empty_body};
@@ -38,3 +40,4 @@ pub use local_store::{ItemInfo, LocalStore, LocalStoreError};
 pub use log::{Log, LogReceiver};
 pub use site::Site;
 pub use stop::{Stop, Stopper};
+pub use upstream::{Upstream, UpstreamError};

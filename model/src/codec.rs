@@ -8,8 +8,10 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The version that [`encode`] writes.
-const VERSION: u8 = 1;
+/// The version that [`encode`] writes. 2: items upstream.
+const VERSION: u8 = 2;
+/// The oldest version that [`decode`] reads. What came since stands behind what was there.
+const OLDEST: u8 = 1;
 
 /// Bytes are no record or fact.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,7 +21,7 @@ pub enum CodecError {
     #[error("the record is empty")]
     Empty,
     /// Written by a newer Grange.
-    #[error("the record has version {0}, and this Grange reads only version {VERSION}")]
+    #[error("the record has version {0}, and this Grange reads up to {VERSION}")]
     NewerVersion(u8),
     /// Not what the version says.
     #[error("the record is damaged: {0}")]
@@ -46,8 +48,10 @@ pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
 /// The bytes are of a newer version, damaged, or too many.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     let (version, rest) = bytes.split_first().ok_or(CodecError::Empty)?;
-    if *version != VERSION {
-        return Err(CodecError::NewerVersion(*version));
+    match *version {
+        OLDEST..=VERSION => {}
+        0 => return Err(CodecError::Damaged("there is no version 0".to_owned())),
+        newer => return Err(CodecError::NewerVersion(newer)),
     }
     let (value, rest) =
         postcard::take_from_bytes(rest).map_err(|error| CodecError::Damaged(error.to_string()))?;

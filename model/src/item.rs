@@ -51,6 +51,25 @@ impl fmt::Debug for BlobId {
     }
 }
 
+/// An item that upstream substitute servers have: one of them says so, signed with a key that the operator trusts.
+///
+/// It makes the item available. Its nar does not lie here, and nothing of this was computed here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamRecord {
+    /// Which item.
+    pub item: Item,
+    /// The directory that it belongs in, such as `/gnu/store`.
+    pub store: String,
+    /// SHA-256 of the uncompressed nar.
+    pub nar_hash: NarHash,
+    /// Bytes of the uncompressed nar.
+    pub nar_size: u64,
+    /// What the item refers to, itself included where it does; sorted. All of it is available.
+    pub references: Vec<Item>,
+    /// The derivation that it was built from, if the server says so.
+    pub deriver: Option<Item>,
+}
+
 /// An item that is available: its nar was received, verified and sealed here.
 ///
 /// Hash, size and references were computed on the coordinator's side.

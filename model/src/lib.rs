@@ -29,7 +29,7 @@ pub use derivation::{DerivationRecord, InputRef, OutputRef};
 pub use fact::{Fact, NumberedFact};
 pub use hook::{DeadLetter, HookRecord};
 pub use id::{AgentId, AttemptId, BuildId, FactNumber, Seq, SessionId, Term};
-pub use item::{BlobId, Digest, Item, ItemRecord, NarHash};
+pub use item::{BlobId, Digest, Item, ItemRecord, NarHash, UpstreamRecord};
 pub use outcome::{
     AttemptOutcome, AttemptRecord, AttemptSummary, BuiltOutput, FailureKind, FailureRecord,
     FinishedBuild, LostCause, LostReason, SetupFailure, SetupProblem,

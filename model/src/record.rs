@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AgentId, AgentRecord, AttemptRecord, BuildId, BuildRecord, DerivationRecord, Digest,
-    FailureRecord, FinishedBuild, HookRecord, ItemRecord,
+    FailureRecord, FinishedBuild, HookRecord, ItemRecord, UpstreamRecord,
 };
 
 /// The last word about one thing.
@@ -34,6 +34,8 @@ pub enum Record {
     Failure(FailureRecord),
     /// A build that has ended.
     Finished(FinishedBuild),
+    /// An item that is available upstream. The same item may be available here as well.
+    Upstream(UpstreamRecord),
 }
 
 /// What a record is kept under.
@@ -58,6 +60,8 @@ pub enum Key {
     Failure(Digest),
     /// [`Record::Finished`].
     Finished(BuildId),
+    /// [`Record::Upstream`].
+    Upstream(Digest),
 }
 
 impl Record {
@@ -74,6 +78,7 @@ impl Record {
             Self::Item(item) => Key::Item(item.item.digest),
             Self::Failure(failure) => Key::Failure(failure.derivation.digest),
             Self::Finished(finished) => Key::Finished(finished.build.spec.id),
+            Self::Upstream(item) => Key::Upstream(item.item.digest),
         }
     }
 }

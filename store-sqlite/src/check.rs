@@ -55,7 +55,7 @@ type Table = (
     fn(&Record, &Row<'_>) -> rusqlite::Result<bool>,
 );
 
-const TABLES: [Table; 7] = [
+const TABLES: [Table; 8] = [
     ("agent", "id", |record, row| {
         Ok(
             matches!(record, Record::Agent(agent) if row.get_ref(0)?.as_blob()? == agent.id.0.as_bytes()),
@@ -77,6 +77,11 @@ const TABLES: [Table; 7] = [
     }),
     ("item", "digest", |record, row| {
         Ok(matches!(record, Record::Item(item) if row.get::<_, [u8; 20]>(0)? == item.item.digest.0))
+    }),
+    ("upstream", "digest", |record, row| {
+        Ok(
+            matches!(record, Record::Upstream(item) if row.get::<_, [u8; 20]>(0)? == item.item.digest.0),
+        )
     }),
     ("failure", "digest", |record, row| {
         Ok(

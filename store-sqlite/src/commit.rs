@@ -139,6 +139,9 @@ impl<'c> Commits<'c> {
             Record::Item(item) => statements
                 .put_item
                 .execute((item.item.digest.0, bytes(record)?)),
+            Record::Upstream(item) => statements
+                .put_upstream
+                .execute((item.item.digest.0, bytes(record)?)),
             Record::Failure(failure) => statements
                 .put_failure
                 .execute((failure.derivation.digest.0, bytes(record)?)),
@@ -158,6 +161,7 @@ impl<'c> Commits<'c> {
             Key::Derivation(digest) => statements.remove_derivation.execute([digest.0]),
             Key::DerivationText(digest) => statements.remove_text.execute([digest.0]),
             Key::Item(digest) => statements.remove_item.execute([digest.0]),
+            Key::Upstream(digest) => statements.remove_upstream.execute([digest.0]),
             Key::Failure(digest) => statements.remove_failure.execute([digest.0]),
             Key::Finished(id) => return self.remove_finished(*id),
             unknown => return Err(unsupported(unknown)),

@@ -28,6 +28,9 @@ pub(crate) fn get(connection: &Connection, key: &Key) -> Result<Option<Record>, 
             record("SELECT record FROM derivation WHERE digest = ?1", digest)
         }
         Key::Item(Digest(digest)) => record("SELECT record FROM item WHERE digest = ?1", digest),
+        Key::Upstream(Digest(digest)) => {
+            record("SELECT record FROM upstream WHERE digest = ?1", digest)
+        }
         Key::Failure(Digest(digest)) => {
             record("SELECT record FROM failure WHERE digest = ?1", digest)
         }

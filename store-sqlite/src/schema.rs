@@ -17,10 +17,16 @@ pub(crate) struct Migration {
 }
 
 /// All of them; the first makes schema 1.
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
-    name: "0001-records",
-    sql: include_str!("../schema/0001-records.sql"),
-}];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        name: "0001-records",
+        sql: include_str!("../schema/0001-records.sql"),
+    },
+    Migration {
+        name: "0002-upstream",
+        sql: include_str!("../schema/0002-upstream.sql"),
+    },
+];
 
 impl Migration {
     fn checksum(&self) -> String {

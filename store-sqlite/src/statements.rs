@@ -34,6 +34,7 @@ statements! {
     put_derivation: "INSERT INTO derivation (digest, record) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET record = excluded.record",
     put_text: "INSERT INTO derivation_text (digest, text) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET text = excluded.text",
     put_item: "INSERT INTO item (digest, record) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET record = excluded.record",
+    put_upstream: "INSERT INTO upstream (digest, record) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET record = excluded.record",
     put_failure: "INSERT INTO failure (digest, record) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET record = excluded.record",
     put_finished: "INSERT INTO finished (id, state, system, derivation, ended_at, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
         ON CONFLICT DO NOTHING",
@@ -48,6 +49,7 @@ statements! {
     remove_derivation: "DELETE FROM derivation WHERE digest = ?1",
     remove_text: "DELETE FROM derivation_text WHERE digest = ?1",
     remove_item: "DELETE FROM item WHERE digest = ?1",
+    remove_upstream: "DELETE FROM upstream WHERE digest = ?1",
     remove_failure: "DELETE FROM failure WHERE digest = ?1",
     remove_finished: "DELETE FROM finished WHERE id = ?1",
     remove_tag: "DELETE FROM finished_tag WHERE key = ?1 AND value = ?2 AND build = ?3",

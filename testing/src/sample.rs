@@ -5,7 +5,7 @@ use grange_model::{
     BuildId, BuildRecord, BuildSpec, BuildState, BuiltOutput, DeadLetter, DerivationRecord, Digest,
     Fact, FactNumber, FailureKind, FailureRecord, FinishedBuild, HookRecord, InputRef, Item,
     ItemRecord, Limits, LostCause, LostReason, NarHash, OutputRef, PasswordHash, SetupFailure,
-    SetupProblem, Tags, Term, Timestamp,
+    SetupProblem, Tags, Term, Timestamp, UpstreamRecord,
 };
 use uuid::Uuid;
 
@@ -274,6 +274,19 @@ pub fn item_record(number: u32) -> ItemRecord {
         deriver: Some(derivation_item(3)),
         blob: blob(number),
         blob_size: 100,
+    }
+}
+
+/// An item that is available upstream.
+#[must_use]
+pub fn upstream_record(number: u32) -> UpstreamRecord {
+    UpstreamRecord {
+        item: item(number),
+        store: "/gnu/store".into(),
+        nar_hash: NarHash([3; 32]),
+        nar_size: 2000,
+        references: vec![item(1)],
+        deriver: None,
     }
 }
 

@@ -9,7 +9,8 @@ use grange_model::{
     BuildId, BuildRecord, BuildSpec, BuildState, BuiltOutput, Cause, CodecError, DeadLetter,
     DerivationRecord, Digest, Fact, FactNumber, FailureKind, FailureRecord, FinishedBuild,
     HookRecord, InputRef, Item, ItemRecord, Key, Limits, LostCause, LostReason, NarHash, OutputRef,
-    PasswordHash, Record, SetupFailure, SetupProblem, Tags, Term, Timestamp, decode, encode,
+    PasswordHash, Record, SetupFailure, SetupProblem, Tags, Term, Timestamp, UpstreamRecord,
+    decode, encode,
 };
 use uuid::Uuid;
 
@@ -194,6 +195,17 @@ fn records() -> BTreeMap<&'static str, Record> {
         ("finished", Record::Finished(finished())),
         ("hook", Record::Hook(hook)),
         ("item", Record::Item(available)),
+        (
+            "upstream",
+            Record::Upstream(UpstreamRecord {
+                item: item(6, "hello-2.12"),
+                store: "/gnu/store".to_owned(),
+                nar_hash: NarHash([7; 32]),
+                nar_size: 300,
+                references: vec![item(6, "hello-2.12")],
+                deriver: Some(item(1, "hello-2.12.drv")),
+            }),
+        ),
     ])
 }
 
@@ -274,6 +286,28 @@ fn facts_look_as_they_always_did() {
     let bytes = encode(&facts()).expect("facts can be encoded");
     expect_golden("facts.hex", &bytes);
     assert_eq!(decode::<Vec<Fact>>(&bytes), Ok(facts()));
+}
+
+#[test]
+fn what_version_1_wrote_is_read() {
+    let mut records = records();
+    records.remove("upstream");
+    for (name, record) in records {
+        let bytes = golden(&format!("v1/record-{name}.hex"));
+        assert_eq!(bytes[0], 1);
+        assert_eq!(decode::<Record>(&bytes), Ok(record));
+    }
+    assert_eq!(decode::<Vec<Fact>>(&golden("v1/facts.hex")), Ok(facts()));
+}
+
+/// The bytes of a golden file.
+fn golden(name: &str) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/golden");
+    let text = std::fs::read_to_string(path.join(name)).expect("there is a golden file");
+    let digits: Vec<_> = text.chars().filter(char::is_ascii_hexdigit).collect();
+    let byte = |pair: &[char]| u8::from_str_radix(&String::from_iter(pair), 16);
+    let bytes = digits.chunks(2).map(byte);
+    bytes.collect::<Result<_, _>>().expect("it is base16")
 }
 
 #[test]

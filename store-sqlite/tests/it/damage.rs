@@ -52,10 +52,10 @@ async fn a_newer_schema_is_refused() {
     let place = written(3).await;
     place
         .raw()
-        .execute("INSERT INTO migration VALUES (2, '0002-later', 'x')", [])
+        .execute("INSERT INTO migration VALUES (3, '0003-later', 'x')", [])
         .unwrap();
     let refused = open(&place.path()).map(drop);
-    assert_eq!(refused, Err(StoreError::NewerSchema { found: 2, known: 1 }));
+    assert_eq!(refused, Err(StoreError::NewerSchema { found: 3, known: 2 }));
 }
 
 #[tokio::test]

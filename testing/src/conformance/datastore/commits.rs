@@ -25,6 +25,7 @@ pub(super) fn one_of_each() -> Vec<Record> {
         Record::Item(sample::item_record(1)),
         Record::Failure(sample::failure(2)),
         Record::Finished(sample::finished(2, 2, BuildState::Failed)),
+        Record::Upstream(sample::upstream_record(1)),
     ]
 }
 

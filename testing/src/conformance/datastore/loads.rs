@@ -25,6 +25,7 @@ pub async fn load_gives_what_lives(bench: &impl DatastoreBench) {
                 | Record::Item(_)
                 | Record::Failure(_)
                 | Record::Finished(_)
+                | Record::Upstream(_)
         )
     };
     let mut expected: Vec<_> = one_of_each().into_iter().filter(live).collect();

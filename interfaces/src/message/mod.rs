@@ -1,4 +1,4 @@
-//! The protocol's messages and answers, version 1.
+//! The protocol's messages and answers, version 2.
 //!
 //! Store paths are written in full (`/gnu/store/…`), hashes in lower-case base16, times in
 //! milliseconds. The wire form is the JSON of these types; `transport-http/testdata` holds golden
@@ -26,7 +26,7 @@ use grange_model::{AgentId, AttemptId, BuildId, FactNumber, Tags};
 use serde::{Deserialize, Serialize};
 
 /// The versions of the protocol that this Grange speaks: from, to.
-pub const VERSIONS: (u16, u16) = (1, 1);
+pub const VERSIONS: (u16, u16) = (1, 2);
 
 /// What is said to a coordinator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +90,15 @@ pub enum Message {
     /// Which of these the coordinator does not have. A derivation that it has, it has with its
     /// whole closure.
     Lacking {
+        /// Paths of derivations.
+        derivations: Vec<String>,
+        /// Paths of other items.
+        items: Vec<String>,
+    },
+    /// Has upstream substitute servers give what they have of these, with all that it refers to: texts of derivations
+    /// are fetched, other items count as available. Answered with [`Answer::Lacking`]: what is not here after that.
+    /// Since version 2.
+    Obtain {
         /// Paths of derivations.
         derivations: Vec<String>,
         /// Paths of other items.

@@ -25,6 +25,10 @@ pub struct ItemView {
     pub file_size: u64,
     /// SHA-256 of that.
     pub file_hash: String,
+    /// It does not lie here: an upstream substitute server has it, and who fetches it here has it fetched there. How
+    /// many bytes it has compressed is then not known, and size and hash are those of the nar itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub upstream: bool,
 }
 
 /// A build in a list.

@@ -35,7 +35,8 @@ pub struct HttpEndpoint {
     config: ClientConfig,
     pool: Arc<Pool>,
     hello: Target,
-    call: Target,
+    /// For each version that we speak, the oldest first.
+    calls: Vec<Target>,
     /// The version that was agreed on; 0 for none.
     version: AtomicU16,
     /// Held while a version is being agreed on.
@@ -82,11 +83,10 @@ impl HttpEndpoint {
         config: ClientConfig,
         pool: Arc<Pool>,
     ) -> Self {
-        // There is one version; with a second one, this becomes a target for each.
-        let call = Target::new(url, &format!("/v{}/call", VERSIONS.1));
+        let call = |version| Target::new(url, &format!("/v{version}/call"));
         Self {
             hello: Target::new(url, "/hello"),
-            call,
+            calls: (VERSIONS.0..=VERSIONS.1).map(call).collect(),
             pool,
             version: AtomicU16::new(0),
             greeting: tokio::sync::Mutex::default(),
@@ -154,7 +154,9 @@ impl HttpEndpoint {
         let target = if matches!(message, Message::Hello { .. }) {
             &self.hello
         } else {
-            &self.call
+            // 0 if another call has just found out that the coordinator was replaced: so will this one.
+            let version = self.version.load(Ordering::Acquire);
+            &self.calls[usize::from(version.saturating_sub(VERSIONS.0))]
         };
         send(&self.pool, &self.name, &self.config, target, outgoing, body).await
     }
@@ -164,6 +166,7 @@ impl HttpEndpoint {
             Message::Report { .. }
             | Message::PutItems { .. }
             | Message::PutDerivations
+            | Message::Obtain { .. }
             | Message::Submit { .. } => self.config.work_time,
             polls => self
                 .config

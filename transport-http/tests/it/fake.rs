@@ -142,6 +142,7 @@ impl Endpoint for Fake {
                     deriver: None,
                     file_size: size,
                     file_hash: String::new(),
+                    upstream: false,
                 };
                 return Ok((Answer::Item(item), Some(self.give(size - offset))));
             }

@@ -64,6 +64,7 @@ fn item() -> ItemView {
         deriver: Some(DRV.into()),
         file_size: 56_012,
         file_hash: HASH.into(),
+        upstream: false,
     }
 }
 
@@ -103,7 +104,7 @@ pub(crate) fn messages() -> Vec<Message> {
     };
     vec![
         Message::Hello {
-            versions: (1, 1),
+            versions: (1, 2),
             software: "grange-agent 0.1.0".into(),
         },
         Message::Exchange(ExchangeRequest {
@@ -159,6 +160,10 @@ pub(crate) fn messages() -> Vec<Message> {
             ],
         },
         Message::Lacking {
+            derivations: vec![DRV.into()],
+            items: vec![LIB.into()],
+        },
+        Message::Obtain {
             derivations: vec![DRV.into()],
             items: vec![LIB.into()],
         },
@@ -380,7 +385,14 @@ pub(crate) fn answers() -> Vec<Answer> {
             length: 20,
             complete: true,
         },
-        Answer::Items(vec![Some(item()), None]),
+        Answer::Items(vec![
+            Some(item()),
+            None,
+            Some(ItemView {
+                upstream: true,
+                ..item()
+            }),
+        ]),
         Answer::Item(item()),
         Answer::Derivations,
         Answer::Agents(vec![agent_view()]),

@@ -33,11 +33,13 @@ pub enum Input {
         /// Which.
         builds: Vec<BuildId>,
     },
-    /// Verified derivations, their texts, and sealed items. Answered with [`Reply::Done`].
+    /// Verified derivations, their texts, sealed items, and items that are available upstream. Answered
+    /// with [`Reply::Done`].
     Store {
         /// Whom to answer.
         ticket: Ticket,
-        /// `Derivation`, `DerivationText` and `Item` records, inputs before those that use them.
+        /// `Derivation`, `DerivationText`, `Item` and `Upstream` records, inputs before those that use
+        /// them.
         records: Vec<Record>,
     },
     /// An agent's whole truth. Answered with [`Reply::Exchange`], when there is something to do.
@@ -110,7 +112,8 @@ pub enum Effect {
         batch: Arc<Batch>,
     },
     /// Read these from the history, not before what was committed when this was polled; then hand
-    /// in [`Input::Found`].
+    /// in [`Input::Found`]. An item is available if there is an `Item` or an `Upstream` record of it:
+    /// either does under the key of the former.
     Lookup {
         /// Which lookup.
         lookup: LookupId,

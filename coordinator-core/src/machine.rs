@@ -166,11 +166,11 @@ impl Core {
         self.answer_waiting();
     }
 
-    /// Keeps what was uploaded. An item may be an output that somebody waits for, or that is just
-    /// being built.
+    /// Keeps what was uploaded, or is available upstream. An item may be an output that somebody waits
+    /// for, or that is just being built.
     fn store(&mut self, ticket: Ticket, records: Vec<Record>) {
         for record in records {
-            if let Key::Item(output) = record.key() {
+            if let Key::Item(output) | Key::Upstream(output) = record.key() {
                 self.recent.output_available(self.ledger.upcoming(), output);
                 self.ledger.fact(Fact::Available { output });
                 self.ledger.put(record);

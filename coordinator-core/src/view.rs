@@ -106,6 +106,13 @@ pub struct StateCounts {
 }
 
 impl Core {
+    /// Whether an unfinished build may bring the output.
+    #[must_use]
+    pub fn is_expected(&self, output: Digest) -> bool {
+        let node = self.names.outputs.get(&output);
+        node.is_some_and(|ix| self.outputs[*ix].is_expected())
+    }
+
     /// An unfinished build.
     #[must_use]
     pub fn build(&self, id: BuildId) -> Option<BuildStatus> {

@@ -36,6 +36,9 @@ pub struct CoordinatorConfig {
     pub max_derivation: usize,
     /// How many requests may wait for the core; more are told to come again. Default: 50,000.
     pub max_pending: usize,
+    /// How long upstream substitute servers are asked on behalf of one message. Default: a minute. What they were not
+    /// asked for by then counts as not there.
+    pub upstream_patience: Duration,
     /// How long after its start it deletes, for the first time, blobs that no record names.
     /// Default: 15 minutes, when agents have reported what ended while no coordinator ran. Shorter:
     /// more of that has to be sent again.
@@ -80,6 +83,7 @@ impl Default for CoordinatorConfig {
             max_output: 64 << 30,
             max_derivation: 16 << 20,
             max_pending: 50_000,
+            upstream_patience: Duration::from_mins(1),
             sweep_after: Duration::from_mins(15),
             sweep_every: Duration::from_hours(24),
             sweep_chunk: 100_000,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use grange_derivation::{StoreDir, StorePath};
 use grange_interfaces::message::ItemView;
 use grange_interfaces::{ArtifactError, Fault, Refusal, StoreError};
-use grange_model::{BlobId, Digest, Item, ItemRecord, NarHash};
+use grange_model::{BlobId, Digest, Item, ItemRecord, NarHash, UpstreamRecord};
 
 use crate::config::CoordinatorConfig;
 
@@ -92,6 +92,21 @@ pub(crate) fn item_view(record: &ItemRecord) -> ItemView {
         deriver: record.deriver.as_ref().map(path),
         file_size: record.blob_size,
         file_hash: record.blob.to_string(),
+        upstream: false,
+    }
+}
+
+pub(crate) fn upstream_view(record: &UpstreamRecord) -> ItemView {
+    let path = |item: &Item| path_text(&record.store, item);
+    ItemView {
+        path: path(&record.item),
+        nar_hash: hex(&record.nar_hash.0),
+        nar_size: record.nar_size,
+        references: record.references.iter().map(path).collect(),
+        deriver: record.deriver.as_ref().map(path),
+        file_size: record.nar_size,
+        file_hash: hex(&record.nar_hash.0),
+        upstream: true,
     }
 }
 

@@ -12,6 +12,7 @@ use grange_interfaces::{Stop, StoreError};
 use grange_model::{Batch, Key, Record, Seq, Term};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::available;
 use crate::handle::{Command, Stopped};
 use crate::shared::Shared;
 
@@ -185,7 +186,7 @@ async fn commit(shared: Arc<Shared>, term: Term, seq: Seq, batch: Arc<Batch>) ->
 async fn look_up(shared: &Shared, lookup: LookupId, keys: &[Key]) -> Done {
     let mut wait = Duration::from_millis(20);
     loop {
-        match shared.datastore.get(keys).await {
+        match available::get(&*shared.datastore, keys).await {
             Ok(records) => return Done::Found(lookup, records),
             Err(StoreError::Unavailable(why)) => {
                 tracing::warn!(why, "the look-up is tried again");

@@ -9,6 +9,7 @@
 //! Nothing here knows where state or bytes lie, or over what the protocol travels: those are
 //! [`Parts`].
 
+mod available;
 pub mod client;
 mod clock;
 mod config;
@@ -21,6 +22,7 @@ mod ingest;
 mod retain;
 mod shared;
 mod start;
+mod upstream;
 
 pub use clock::SystemClock;
 pub use config::{CoordinatorConfig, Limits as DefaultLimits, TokenHash};
@@ -28,3 +30,4 @@ pub use follow::{MissingInputs, Reopen};
 pub use handle::Stopped;
 pub use retain::Swept;
 pub use start::{Coordinator, Parts, StartError};
+pub use upstream::Upstreams;

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use crate::config::{CoordinatorConfig, TokenHash};
 use crate::retain::Pins;
+use crate::upstream::Upstreams;
 
 /// What all tasks of a coordinator share.
 #[derive(Debug)]
@@ -18,6 +19,7 @@ pub(crate) struct Shared {
     pub(crate) datastore: Arc<dyn Datastore>,
     pub(crate) artifacts: Arc<dyn ArtifactStore>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) upstreams: Upstreams,
     /// Blobs that a commit under way may name.
     pub(crate) pins: Arc<Pins>,
     passwords: RwLock<BTreeMap<AgentId, Vec<TokenHash>>>,
@@ -48,6 +50,7 @@ impl Shared {
         datastore: Arc<dyn Datastore>,
         artifacts: Arc<dyn ArtifactStore>,
         clock: Arc<dyn Clock>,
+        upstreams: Upstreams,
         last_fact: FactNumber,
     ) -> Self {
         Self {
@@ -55,6 +58,7 @@ impl Shared {
             datastore,
             artifacts,
             clock,
+            upstreams,
             pins: Arc::default(),
             passwords: RwLock::default(),
             facts: watch::Sender::new(last_fact),

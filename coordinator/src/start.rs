@@ -13,6 +13,7 @@ use grange_model::{HookRecord, Key, Record};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use crate::available;
 use crate::config::CoordinatorConfig;
 use crate::driver::Driver;
 use crate::endpoint::CoordinatorEndpoint;
@@ -21,6 +22,7 @@ use crate::handle::{Handle, Stopped};
 use crate::ingest;
 use crate::retain::{self, Swept};
 use crate::shared::Shared;
+use crate::upstream::Upstreams;
 
 /// What a coordinator is put together from.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ pub struct Parts {
     pub artifacts: Arc<dyn ArtifactStore>,
     /// Where `now` comes from.
     pub clock: Arc<dyn Clock>,
+    /// Whose outputs count as built. [`Upstreams::default`] is nobody.
+    pub upstreams: Upstreams,
     /// What hears of everything that happens. [`crate::MissingInputs`] is what most farms want.
     pub hooks: Vec<Arc<dyn Hook>>,
     /// Where names for implicit builds come from: a new random number for each start.
@@ -94,6 +98,7 @@ impl Coordinator {
             datastore,
             parts.artifacts,
             clock,
+            parts.upstreams,
             claimed.fact,
         ));
         let (core, cursors) = load(&shared, start).await?;
@@ -202,7 +207,7 @@ async fn load(shared: &Shared, start: Start) -> Result<(Core, Vec<HookRecord>), 
     drop(chunks);
     let questions = loading.questions();
     let keys: Vec<_> = questions.iter().map(|digest| Key::Item(*digest)).collect();
-    let found = shared.datastore.get(&keys).await?;
+    let found = available::get(&*shared.datastore, &keys).await?;
     let available: Vec<_> = questions
         .iter()
         .zip(found)

@@ -33,6 +33,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
             )?),
             artifacts: Arc::new(ArtifactsDir::open(dir.path().join("artifacts"))?),
             clock: Arc::new(SystemClock),
+            upstreams: grange::coordinator::Upstreams::default(),
             hooks: vec![Arc::new(MissingInputs::default())],
             seed: rand::random(),
             claim: Claim::Exclusive,

@@ -31,6 +31,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
             datastore: Arc::new(MemoryDatastore::new()),
             artifacts: Arc::new(ArtifactsDir::open(dir.path().join("artifacts"))?),
             clock: Arc::new(SystemClock),
+            upstreams: grange::coordinator::Upstreams::default(),
             hooks: vec![Arc::new(MissingInputs::default())],
             seed: rand::random(),
             claim: Claim::Exclusive,

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`MemoryDatastore`] | a [`Datastore`] in memory, stricter than any real one, that fails when told to |
 //! | [`MemoryArtifacts`] | an [`ArtifactStore`] in memory, likewise |
+//! | [`MemoryUpstream`] | an [`Upstream`] in memory |
 //! | [`datastore_conformance!`], [`artifacts_conformance!`] | one test for each sentence of a contract |
 //! | [`sample`] | records to test with |
 //!
@@ -30,11 +31,14 @@
 //!
 //! [`Datastore`]: grange_interfaces::Datastore
 //! [`ArtifactStore`]: grange_interfaces::ArtifactStore
+//! [`Upstream`]: grange_interfaces::Upstream
 
 mod artifacts;
 pub mod conformance;
 mod datastore;
 pub mod sample;
+mod upstream;
 
 pub use artifacts::MemoryArtifacts;
 pub use datastore::MemoryDatastore;
+pub use upstream::MemoryUpstream;

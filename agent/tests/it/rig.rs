@@ -221,6 +221,7 @@ impl Rig {
             deriver: None,
             file_size: file.len() as u64,
             file_hash: Hash::sha256(&file).to_base16(),
+            upstream: false,
         };
         self.farm.change(|state| {
             state

@@ -157,6 +157,7 @@ async fn coordinator(
             )
         })?),
         clock: Arc::new(SystemClock),
+        upstreams: grange_coordinator::Upstreams::default(),
         hooks: vec![Arc::new(MissingInputs::default())],
         seed: rand::random(),
         claim: Claim::Exclusive,

@@ -1,4 +1,5 @@
-//! Finding out what the coordinator lacks.
+//! Finding out what the coordinator lacks. What the client does not have either, the coordinator is asked to fetch from
+//! its substitute servers.
 //!
 //! A derivation that it has, it has with its whole closure: so only what it lacks is looked into, level by level from
 //! the roots. Of 1,000 derivations of which 10 are new, about 10 are ever read.
@@ -7,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use grange_derivation::graph::{GraphError, topological};
 use grange_derivation::{Derivation, StorePath};
+use grange_interfaces::Fault;
 use grange_interfaces::message::{Answer, Message};
 
 use super::{Client, ClientError, ClosureSource, SourceError, SourceInfo};
@@ -42,8 +44,15 @@ impl Client {
         while !level.is_empty() {
             let lacking = self.ask_lacking(level, true).await?;
             level = BTreeSet::new();
+            let mut not_there = BTreeMap::new();
             for path in lacking {
-                let text = source.derivation_text(&path).await?;
+                let text = match source.derivation_text(&path).await {
+                    Err(error @ SourceError::NotThere { .. }) => {
+                        not_there.insert(path.to_string(), error);
+                        continue;
+                    }
+                    text => text?,
+                };
                 let derivation = parse(&path, &text)?;
                 let inputs: Vec<StorePath> = derivation.input_derivations.into_keys().collect();
                 level.extend(
@@ -61,6 +70,7 @@ impl Client {
                     },
                 );
             }
+            self.obtain(not_there, true).await?;
         }
         let order = order(nodes.keys(), |path| {
             nodes.get(path).map(|node| node.inputs.as_slice())
@@ -88,8 +98,15 @@ impl Client {
         while !level.is_empty() {
             let lacking = self.ask_lacking(level, false).await?;
             level = BTreeSet::new();
+            let mut not_there = BTreeMap::new();
             for path in lacking {
-                let info = source.source_info(&path).await?;
+                let info = match source.source_info(&path).await {
+                    Err(error @ SourceError::NotThere { .. }) => {
+                        not_there.insert(path.to_string(), error);
+                        continue;
+                    }
+                    info => info?,
+                };
                 level.extend(
                     info.references
                         .iter()
@@ -98,6 +115,7 @@ impl Client {
                 );
                 infos.insert(path, info);
             }
+            self.obtain(not_there, false).await?;
         }
         let order = order(infos.keys(), |path| {
             infos.get(path).map(|info| info.references.as_slice())
@@ -106,6 +124,33 @@ impl Client {
             .into_iter()
             .filter_map(|path| infos.remove_entry(&path))
             .collect())
+    }
+
+    /// Has the coordinator fetch from its substitute servers what is not there.
+    async fn obtain(
+        &self,
+        mut not_there: BTreeMap<String, SourceError>,
+        derivations: bool,
+    ) -> Result<(), ClientError> {
+        let paths: Vec<_> = not_there.keys().cloned().collect();
+        for part in paths.chunks(PATHS) {
+            let (derivations, items) = sorted(part.to_vec(), derivations);
+            let message = Message::Obtain { derivations, items };
+            let lacking = match self.ask(message).await {
+                Ok(Answer::Lacking { derivations, items }) => [derivations, items].concat(),
+                Ok(_) => return Err(ClientError::Answer { question: "Obtain" }),
+                // A coordinator that is older does not know the question.
+                Err(ClientError::Refused(refusal)) if refusal.fault == Fault::Caller => {
+                    part.to_vec()
+                }
+                Err(error) => return Err(error),
+            };
+            let mut lacking = lacking.iter();
+            if let Some(error) = lacking.find_map(|path| not_there.remove(path)) {
+                return Err(error.into());
+            }
+        }
+        Ok(())
     }
 
     /// Which of these it does not have.
@@ -117,26 +162,15 @@ impl Client {
         let paths: Vec<StorePath> = paths.into_iter().collect();
         let mut lacking = Vec::new();
         for part in paths.chunks(PATHS) {
-            let names: Vec<String> = part.iter().map(ToString::to_string).collect();
-            let (ask_derivations, ask_items) = if derivations {
-                (names, vec![])
-            } else {
-                (vec![], names)
-            };
-            let message = Message::Lacking {
-                derivations: ask_derivations,
-                items: ask_items,
-            };
-            let Answer::Lacking {
-                derivations: found,
-                items,
-            } = self.ask(message).await?
-            else {
+            let names = part.iter().map(ToString::to_string).collect();
+            let (derivations, items) = sorted(names, derivations);
+            let message = Message::Lacking { derivations, items };
+            let Answer::Lacking { derivations, items } = self.ask(message).await? else {
                 return Err(ClientError::Answer {
                     question: "Lacking",
                 });
             };
-            let named: BTreeSet<String> = found.into_iter().chain(items).collect();
+            let named: BTreeSet<String> = derivations.into_iter().chain(items).collect();
             lacking.extend(
                 part.iter()
                     .filter(|path| named.contains(&path.to_string()))
@@ -144,6 +178,15 @@ impl Client {
             );
         }
         Ok(lacking)
+    }
+}
+
+/// As derivations, or as other items.
+fn sorted(names: Vec<String>, derivations: bool) -> (Vec<String>, Vec<String>) {
+    if derivations {
+        (names, Vec::new())
+    } else {
+        (Vec::new(), names)
     }
 }
 

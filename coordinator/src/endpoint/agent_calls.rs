@@ -13,7 +13,8 @@ use grange_model::{
 };
 
 use super::dispatch::{Answered, CoordinatorEndpoint};
-use crate::convert::{item_view, path_text, store_refusal};
+use crate::available::Available;
+use crate::convert::{path_text, store_refusal};
 use crate::ingest;
 
 /// Names and tags longer than this are no use to anybody.
@@ -131,7 +132,7 @@ impl CoordinatorEndpoint {
             derivation: path_text(&record.store, &record.item),
             text: BASE64.encode(&text),
             missing: missing.collect(),
-            inputs: closure.items.iter().map(item_view).collect(),
+            inputs: closure.items.iter().map(Available::view).collect(),
         };
         Ok((Answer::Job(Box::new(answer)), None))
     }

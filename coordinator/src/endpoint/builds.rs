@@ -13,6 +13,7 @@ use grange_model::{
 
 use super::dispatch::{Answered, CoordinatorEndpoint};
 use super::views;
+use crate::available::available;
 use crate::convert::{hex, path_text, store_refusal};
 
 /// How many builds one answer has.
@@ -84,17 +85,12 @@ impl CoordinatorEndpoint {
         record: &DerivationRecord,
         built: &[BuiltOutput],
     ) -> Result<Vec<OutputView>, Refusal> {
-        let keys: Vec<_> = record
+        let digests: Vec<_> = record
             .outputs
             .iter()
-            .map(|output| Key::Item(output.item.digest))
+            .map(|output| output.item.digest)
             .collect();
-        let found = self
-            .shared
-            .datastore
-            .get(&keys)
-            .await
-            .map_err(store_refusal)?;
+        let found = available(&self.shared, &digests).await?;
         let views = record.outputs.iter().zip(found).map(|(output, item)| {
             let built = built.iter().find(|built| built.name == output.name);
             OutputView {

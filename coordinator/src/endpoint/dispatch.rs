@@ -140,6 +140,7 @@ impl CoordinatorEndpoint {
         let body = body.unwrap_or_else(empty_body);
         match message {
             Message::Lacking { derivations, items } => self.lacking(derivations, items).await,
+            Message::Obtain { derivations, items } => self.obtain(derivations, items).await,
             Message::PutDerivations => {
                 ingest::put_derivations(&self.shared, &self.handle, body).await?;
                 Ok((Answer::Done, None))

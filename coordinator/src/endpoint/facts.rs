@@ -8,6 +8,7 @@ use grange_interfaces::message::{Answer, FactView};
 use grange_model::{Fact, FactNumber, Key, NumberedFact, Record};
 
 use super::dispatch::{Answered, CoordinatorEndpoint};
+use crate::available;
 use crate::convert::{path_text, store_refusal};
 
 /// How many facts one answer has.
@@ -65,15 +66,12 @@ impl CoordinatorEndpoint {
     async fn paths(&self, facts: &[NumberedFact]) -> Result<BTreeMap<Key, String>, Refusal> {
         let keys: BTreeSet<_> = facts.iter().filter_map(|fact| key(&fact.fact)).collect();
         let keys: Vec<_> = keys.into_iter().collect();
-        let found = self
-            .shared
-            .datastore
-            .get(&keys)
-            .await
-            .map_err(store_refusal)?;
+        let found = available::get(&*self.shared.datastore, &keys).await;
+        let found = found.map_err(store_refusal)?;
         let path = |record: Record| match record {
             Record::Derivation(record) => Some(path_text(&record.store, &record.item)),
             Record::Item(record) => Some(path_text(&record.store, &record.item)),
+            Record::Upstream(record) => Some(path_text(&record.store, &record.item)),
             _ => None,
         };
         let paths = keys.into_iter().zip(found);

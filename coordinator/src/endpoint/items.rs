@@ -5,11 +5,12 @@ use futures::StreamExt;
 use futures::stream;
 use grange_interfaces::message::Answer;
 use grange_interfaces::{Fault, Refusal, Source};
-use grange_model::{Key, Record};
 
 use super::dispatch::{Answered, CoordinatorEndpoint};
-use crate::convert::{artifact_refusal, digest, item_view, parse_path, store_refusal};
+use crate::available::{Available, available};
+use crate::convert::{artifact_refusal, digest, parse_path};
 use crate::ingest;
+use crate::upstream;
 
 /// How many paths one message may name.
 const MAX_PATHS: usize = 100_000;
@@ -19,50 +20,33 @@ impl CoordinatorEndpoint {
         let digests = self.digests(&paths)?;
         if closure {
             let closure = ingest::closure_of_items(&self.shared, digests).await?;
-            let items = closure
-                .items
-                .iter()
-                .map(|item| Some(item_view(item)))
-                .collect();
+            let items = closure.items.iter().map(|item| Some(item.view())).collect();
             return Ok((Answer::Items(items), None));
         }
-        let keys: Vec<_> = digests.into_iter().map(Key::Item).collect();
-        let found = self
-            .shared
-            .datastore
-            .get(&keys)
-            .await
-            .map_err(store_refusal)?;
-        let view = |record: Option<Record>| match record {
-            Some(Record::Item(item)) => Some(item_view(&item)),
-            _ => None,
-        };
-        Ok((Answer::Items(found.into_iter().map(view).collect()), None))
+        let found = available(&self.shared, &digests).await?;
+        let views = found.into_iter().map(|item| Some(item?.view()));
+        Ok((Answer::Items(views.collect()), None))
     }
 
     pub(super) async fn fetch_item(&self, path: String, offset: u64) -> Answered {
         let parsed = parse_path(&self.shared.config, &path)?;
-        let key = Key::Item(digest(&parsed));
-        let found = self
-            .shared
-            .datastore
-            .get(&[key])
-            .await
-            .map_err(store_refusal)?;
-        let Some(Some(Record::Item(item))) = found.into_iter().next() else {
+        let found = available(&self.shared, &[digest(&parsed)]).await?;
+        let Some(found) = found.into_iter().next().flatten() else {
             return Err(Refusal::new(
                 Fault::NotFound,
                 format!("{path} is not available here"),
             ));
         };
-        let range = offset.min(item.blob_size)..item.blob_size;
-        let body = self
-            .shared
-            .artifacts
-            .read(&Source::Blob(item.blob), range)
-            .await;
-        let body = body.map_err(artifact_refusal)?;
-        Ok((Answer::Item(item_view(&item)), Some(body)))
+        let body = match &found {
+            Available::Here(item) => {
+                let range = offset.min(item.blob_size)..item.blob_size;
+                let source = Source::Blob(item.blob);
+                let body = self.shared.artifacts.read(&source, range).await;
+                body.map_err(artifact_refusal)?
+            }
+            Available::Upstream(item) => upstream::nar(&self.shared, item, offset).await?,
+        };
+        Ok((Answer::Item(found.view()), Some(body)))
     }
 
     pub(super) async fn derivations(&self, paths: Vec<String>) -> Answered {

@@ -5,12 +5,14 @@ use std::time::Duration;
 use grange_coordinator_core as core;
 use grange_interfaces::message::{Answer, BuildRequest, Submission};
 use grange_interfaces::{Fault, Refusal};
-use grange_model::{BuildId, BuildSpec, Key, Limits};
+use grange_model::{BuildId, BuildSpec, Digest, Key, Limits};
 
 use super::agent_calls::unexpected;
 use super::dispatch::{Answered, CoordinatorEndpoint};
+use crate::available;
 use crate::convert::{digest, parse_path, store_refusal};
 use crate::handle::refusal;
+use crate::upstream;
 
 /// How many builds one message may ask for.
 const MAX_BUILDS: usize = 1_000;
@@ -21,35 +23,37 @@ const MAX_TAGS: usize = 64;
 impl CoordinatorEndpoint {
     /// Which of these are not here.
     pub(super) async fn lacking(&self, derivations: Vec<String>, items: Vec<String>) -> Answered {
-        let derivations = self
-            .absent(derivations, |path| Key::Derivation(digest(path)))
-            .await?;
-        let items = self.absent(items, |path| Key::Item(digest(path))).await?;
+        let derivations = self.absent(derivations, Key::Derivation).await?;
+        let items = self.absent(items, Key::Item).await?;
         Ok((Answer::Lacking { derivations, items }, None))
     }
 
-    async fn absent(
+    pub(super) async fn absent(
         &self,
         paths: Vec<String>,
-        key: impl Fn(&grange_derivation::StorePath) -> Key,
+        key: fn(Digest) -> Key,
     ) -> Result<Vec<String>, Refusal> {
         let parsed = paths
             .iter()
             .map(|path| parse_path(&self.shared.config, path));
         let keys = parsed
-            .map(|path| path.map(|path| key(&path)))
+            .map(|path| path.map(|path| key(digest(&path))))
             .collect::<Result<Vec<_>, _>>()?;
-        let found = self
-            .shared
-            .datastore
-            .get(&keys)
-            .await
-            .map_err(store_refusal)?;
+        let found = available::get(&*self.shared.datastore, &keys).await;
         let absent = paths
             .into_iter()
-            .zip(found)
+            .zip(found.map_err(store_refusal)?)
             .filter(|(_, record)| record.is_none());
         Ok(absent.map(|(path, _)| path).collect())
+    }
+
+    /// Takes from upstream what it has of these; tells what is lacking then.
+    pub(super) async fn obtain(&self, derivations: Vec<String>, items: Vec<String>) -> Answered {
+        let paths = derivations.iter().chain(&items);
+        let paths = paths.map(|path| parse_path(&self.shared.config, path));
+        let paths = paths.collect::<Result<Vec<_>, _>>()?;
+        upstream::obtain(&self.shared, &self.handle, paths).await?;
+        self.lacking(derivations, items).await
     }
 
     pub(super) async fn submit(&self, builds: Vec<BuildRequest>) -> Answered {
@@ -58,11 +62,9 @@ impl CoordinatorEndpoint {
             return Err(Refusal::new(Fault::Caller, message));
         }
         let specs: Vec<_> = builds.into_iter().map(|build| self.spec(build)).collect();
-        let good = specs
-            .iter()
-            .filter_map(|spec| spec.as_ref().ok())
-            .cloned()
-            .collect();
+        let good = specs.iter().filter_map(|spec| spec.as_ref().ok());
+        let good: Vec<_> = good.cloned().collect();
+        upstream::seek(&self.shared, &self.handle, &good).await?;
         let input = move |ticket| core::Input::Submit {
             ticket,
             builds: good,

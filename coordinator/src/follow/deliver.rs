@@ -16,6 +16,7 @@ use grange_model::{
 use crate::convert::store_refusal;
 use crate::handle::Handle;
 use crate::shared::Shared;
+use crate::upstream;
 
 /// How many hooks may stand between a person's request and a build.
 const MAX_DEPTH: u8 = 16;
@@ -252,6 +253,7 @@ impl Follower {
                 _ => {}
             }
         }
+        upstream::seek(&self.shared, &self.handle, &builds).await?;
         let input = move |ticket| Input::Hook {
             ticket,
             record,

@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use grange_derivation::graph::topological;
 use grange_interfaces::{Fault, Refusal};
-use grange_model::{DerivationRecord, Digest, ItemRecord, Key, Record};
+use grange_model::{DerivationRecord, Digest};
 
-use crate::convert::store_refusal;
+use crate::available::{Available, available};
 use crate::shared::Shared;
 
 /// Everything that some items refer to.
 #[derive(Debug, Default)]
 pub(crate) struct Closure {
     /// References before those that refer to them.
-    pub(crate) items: Vec<ItemRecord>,
+    pub(crate) items: Vec<Available>,
     /// Roots that are not available.
     pub(crate) missing: Vec<Digest>,
 }
@@ -39,21 +39,21 @@ pub(crate) async fn closure_of_items(
     shared: &Shared,
     roots: Vec<Digest>,
 ) -> Result<Closure, Refusal> {
-    let mut found: BTreeMap<Digest, ItemRecord> = BTreeMap::new();
+    let mut found: BTreeMap<Digest, Available> = BTreeMap::new();
     let mut missing = BTreeSet::new();
     let mut next: BTreeSet<Digest> = roots.iter().copied().collect();
     while !next.is_empty() {
-        let keys: Vec<_> = next.iter().map(|digest| Key::Item(*digest)).collect();
-        let records = shared.datastore.get(&keys).await.map_err(store_refusal)?;
+        let asked: Vec<_> = next.iter().copied().collect();
+        let items = available(shared, &asked).await?;
         let mut referenced = BTreeSet::new();
-        for (digest, record) in next.iter().zip(records) {
-            match record {
-                Some(Record::Item(item)) => {
-                    referenced.extend(item.references.iter().map(|item| item.digest));
-                    found.insert(*digest, item);
+        for (digest, item) in asked.into_iter().zip(items) {
+            match item {
+                Some(item) => {
+                    referenced.extend(item.references().iter().map(|item| item.digest));
+                    found.insert(digest, item);
                 }
-                _ => {
-                    missing.insert(*digest);
+                None => {
+                    missing.insert(digest);
                 }
             }
         }
@@ -63,7 +63,7 @@ pub(crate) async fn closure_of_items(
     let order = topological(roots.into_iter().map(Named), |named: &Named| {
         let references = found
             .get(&named.0)
-            .map(|item| item.references.as_slice())
+            .map(Available::references)
             .unwrap_or_default();
         let others = references
             .iter()

@@ -13,6 +13,7 @@ use grange_interfaces::{Body, Fault, Refusal};
 use grange_model::{DerivationRecord, InputRef, Item, Key, OutputRef, Record};
 
 use super::stream::Frames;
+use crate::available::available;
 use crate::convert::{digest, item, parse_path, store_refusal, with_sources};
 use crate::handle::Handle;
 use crate::shared::Shared;
@@ -27,26 +28,22 @@ pub(crate) async fn put_derivations(
     body: Body,
 ) -> Result<(), Refusal> {
     let mut frames = Frames::new(body, shared.config.max_derivation);
-    let mut fresh = Fresh::default();
+    let mut verifier = Verifier::default();
     let mut records = Vec::new();
     while let Some((path, text)) = frames.next().await? {
         let path = String::from_utf8(path.to_vec())
             .map_err(|_| Refusal::new(Fault::Caller, "a derivation's path is not text"))?;
         let path = parse_path(&shared.config, &path)?;
-        let record = fresh.verify(shared, &path, &text).await?;
-        records.push(Record::DerivationText {
-            derivation: digest(&path),
-            text: text.to_vec(),
-        });
-        records.push(Record::Derivation(record));
+        records.extend(verifier.verify(shared, &path, &text).await?);
         if records.len() >= 2 * GROUP {
-            store(handle, std::mem::take(&mut records)).await?;
+            store_records(handle, std::mem::take(&mut records)).await?;
         }
     }
-    store(handle, records).await
+    store_records(handle, records).await
 }
 
-async fn store(handle: &Handle, records: Vec<Record>) -> Result<(), Refusal> {
+/// Makes verified records durable.
+pub(crate) async fn store_records(handle: &Handle, records: Vec<Record>) -> Result<(), Refusal> {
     if records.is_empty() {
         return Ok(());
     }
@@ -56,17 +53,19 @@ async fn store(handle: &Handle, records: Vec<Record>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Derivations of this body that others of it may need.
+/// Verifies derivations that come one after the other, inputs before those that use them. It holds those that others
+/// may need.
 #[derive(Default)]
-struct Fresh(BTreeMap<grange_model::Digest, DerivationRecord>);
+pub(crate) struct Verifier(BTreeMap<grange_model::Digest, DerivationRecord>);
 
-impl Fresh {
-    async fn verify(
+impl Verifier {
+    /// The records of a derivation.
+    pub(crate) async fn verify(
         &mut self,
         shared: &Shared,
         path: &StorePath,
         text: &Bytes,
-    ) -> Result<DerivationRecord, Refusal> {
+    ) -> Result<[Record; 2], Refusal> {
         let wrong = |what: String| Refusal::new(Fault::Caller, format!("{path}: {what}"));
         let name = path
             .derivation_name()
@@ -90,7 +89,11 @@ impl Fresh {
         let own = derivation_hash(&derivation, hash).map_err(|error| wrong(error.to_string()))?;
         let record = self.record(path, &derivation, own)?;
         self.0.insert(digest(path), record.clone());
-        Ok(record)
+        let text = Record::DerivationText {
+            derivation: digest(path),
+            text: text.to_vec(),
+        };
+        Ok([text, Record::Derivation(record)])
     }
 
     /// Makes sure that all input derivations are at hand.
@@ -137,8 +140,8 @@ impl Fresh {
                 .iter()
                 .filter(|source| !source.is_derivation())
         };
-        let keys: Vec<_> = sources().map(|source| Key::Item(digest(source))).collect();
-        let found = shared.datastore.get(&keys).await.map_err(store_refusal)?;
+        let digests: Vec<_> = sources().map(digest).collect();
+        let found = available(shared, &digests).await?;
         match sources().zip(found).find(|(_, record)| record.is_none()) {
             Some((source, _)) => Err(Refusal::new(
                 Fault::Caller,

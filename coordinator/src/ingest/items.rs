@@ -9,12 +9,13 @@ use grange_coordinator_core::Input;
 use grange_derivation::{Hash, HashAlgo, StorePath, nar, paths};
 use grange_interfaces::message::ItemUpload;
 use grange_interfaces::{Body, Fault, Refusal, UploadId};
-use grange_model::{ItemRecord, Key, Record};
+use grange_model::{ItemRecord, Record};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use super::stream::{BodyWriter, broke_off};
+use crate::available::available;
 use crate::convert::{
     artifact_refusal, blob, digest, hex, item, nar_hash, parse_path, store_refusal,
 };
@@ -87,8 +88,8 @@ async fn check_references(shared: &Shared, incoming: &[Incoming]) -> Result<(), 
             .iter()
             .filter(|path| **path != item.path && !known.contains(*path));
         let needed: Vec<_> = needed.collect();
-        let keys: Vec<_> = needed.iter().map(|path| Key::Item(digest(path))).collect();
-        let found = shared.datastore.get(&keys).await.map_err(store_refusal)?;
+        let digests: Vec<_> = needed.iter().map(|path| digest(path)).collect();
+        let found = available(shared, &digests).await?;
         if let Some((path, _)) = needed
             .iter()
             .zip(&found)

@@ -9,10 +9,11 @@ mod stream;
 mod uploads;
 
 pub(crate) use closure::{closure_of_inputs, closure_of_items};
-pub(crate) use derivations::{derivation_frames, put_derivations};
+pub(crate) use derivations::{Verifier, derivation_frames, put_derivations, store_records};
 pub(crate) use items::put_items;
 pub(crate) use log::{append_log, check_log, log_offset, log_upload, seal_log};
 pub(crate) use output::{Rejected, verify_outputs};
+pub(crate) use stream::BodyWriter;
 pub(crate) use uploads::{
     append_upload, discard_dropped, discard_outputs, discard_void_uploads, held, upload_offset,
 };

@@ -60,7 +60,7 @@ pub(crate) async fn verify_outputs(
     let mut candidates: BTreeMap<[u8; 20], Item> = closure
         .items
         .into_iter()
-        .map(|record| (record.item.digest.0, record.item))
+        .map(|found| (found.item().digest.0, found.item().clone()))
         .collect();
     for output in &record.outputs {
         candidates.insert(output.item.digest.0, output.item.clone());

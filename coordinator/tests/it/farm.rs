@@ -6,7 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use grange_coordinator::client::{Client, MemorySource};
-use grange_coordinator::{Coordinator, CoordinatorConfig, MissingInputs, Parts, SystemClock};
+use grange_coordinator::{
+    Coordinator, CoordinatorConfig, MissingInputs, Parts, SystemClock, Upstreams,
+};
 use grange_derivation::{Builder, Instantiated, StoreDir};
 use grange_interfaces::message::{Answer, BuildRequest, BuildView, Message, Submission};
 use grange_interfaces::{
@@ -35,6 +37,7 @@ pub(crate) struct Setup {
     pub(crate) datastore: Arc<dyn Datastore>,
     pub(crate) artifacts: Arc<dyn ArtifactStore>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) upstreams: Upstreams,
     pub(crate) hooks: Vec<Arc<dyn Hook>>,
     pub(crate) claim: Claim,
     pub(crate) door: Arc<Door>,
@@ -47,6 +50,7 @@ impl Default for Setup {
             datastore: Arc::new(MemoryDatastore::new()),
             artifacts: Arc::new(MemoryArtifacts::new()),
             clock: Arc::new(SystemClock),
+            upstreams: Upstreams::default(),
             hooks: vec![Arc::new(MissingInputs::default())],
             claim: Claim::Exclusive,
             door: Arc::default(),
@@ -65,6 +69,7 @@ impl Setup {
             datastore: self.datastore,
             artifacts: self.artifacts,
             clock: self.clock,
+            upstreams: self.upstreams,
             hooks: self.hooks,
             seed: 1,
             claim: self.claim,

@@ -34,6 +34,7 @@ async fn the_second_is_told_that_the_first_runs() {
         datastore: setup.datastore,
         artifacts: setup.artifacts,
         clock: Arc::new(SystemClock),
+        upstreams: grange_coordinator::Upstreams::default(),
         hooks: Vec::new(),
         seed: 2,
         claim: Claim::Exclusive,

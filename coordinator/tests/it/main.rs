@@ -21,3 +21,4 @@ mod restart;
 mod submit;
 mod sweep;
 mod uploads;
+mod upstream;

@@ -119,14 +119,14 @@ async fn who_says_no_name_is_told_only_the_version() {
     let ask = |versions| farm.endpoint.call(&Peer::Anonymous, hello(versions), None);
     let (answer, _) = ask((0, 7)).await.unwrap();
     assert!(
-        matches!(answer, Answer::Hello { version: 1, .. }),
+        matches!(answer, Answer::Hello { version: 2, .. }),
         "{answer:?}"
     );
-    for versions in [(0, 0), (2, 3), (3, 1)] {
+    for versions in [(0, 0), (3, 4), (3, 1)] {
         let refusal = ask(versions).await.err().unwrap();
         assert_eq!(refusal.fault, Fault::Operator);
         assert!(
-            refusal.message.contains("speaks versions 1 to 1"),
+            refusal.message.contains("speaks versions 1 to 2"),
             "{refusal}"
         );
     }

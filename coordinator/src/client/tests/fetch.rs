@@ -24,6 +24,7 @@ fn item() -> (ItemView, Vec<u8>) {
     let digested = digest.finish().unwrap();
     let file = zstd::encode_all(nar.as_slice(), 3).unwrap();
     let view = ItemView {
+        upstream: false,
         path: PATH.into(),
         nar_hash: digested.hash().to_base16(),
         nar_size: digested.size,

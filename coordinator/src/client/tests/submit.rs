@@ -34,6 +34,8 @@ impl State {
                 items.retain(|path| !self.has.contains(path));
                 Answer::Lacking { derivations, items }
             }
+            // It has no substitute servers.
+            Message::Obtain { derivations, items } => Answer::Lacking { derivations, items },
             Message::PutDerivations => {
                 let mut rest = body;
                 while !rest.is_empty() {

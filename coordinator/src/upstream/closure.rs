@@ -1,0 +1,144 @@
+//! Items upstream with all that they refer to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+
+use grange_coordinator_core::Input;
+use grange_derivation::StorePath;
+use grange_derivation::graph::topological;
+use grange_interfaces::{ItemInfo, Refusal};
+use grange_model::{Key, Record, UpstreamRecord};
+
+use super::patience::Patience;
+use super::servers::Servers;
+use crate::available;
+use crate::convert::{digest, item, store_refusal};
+use crate::handle::Handle;
+use crate::shared::Shared;
+
+/// How many records are committed together.
+const GROUP: usize = 1_000;
+
+/// As what derivations count that something refers to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Derivations {
+    /// As items like others.
+    AreItems,
+    /// As derivations: they are there if the coordinator can build them.
+    AreNodes,
+}
+
+impl Derivations {
+    /// Which of these are not here, nor known to be upstream.
+    pub(super) async fn absent(
+        self,
+        shared: &Shared,
+        paths: Vec<StorePath>,
+    ) -> Result<Vec<StorePath>, Refusal> {
+        let key = |path: &StorePath| match self {
+            Self::AreNodes if path.is_derivation() => Key::Derivation(digest(path)),
+            _ => Key::Item(digest(path)),
+        };
+        let keys: Vec<_> = paths.iter().map(key).collect();
+        let found = available::get(&*shared.datastore, &keys).await;
+        let found = paths.into_iter().zip(found.map_err(store_refusal)?);
+        let absent = found.filter(|(_, record)| record.is_none());
+        Ok(absent.map(|(path, _)| path).collect())
+    }
+}
+
+/// Those of `roots`, and of what they refer to and is not here, of which servers have all that they refer to.
+/// References come before what refers to them.
+pub(super) async fn closure(
+    shared: &Shared,
+    servers: Servers<'_>,
+    derivations: Derivations,
+    roots: Vec<ItemInfo>,
+    patience: &Patience<'_>,
+) -> Result<Vec<ItemInfo>, Refusal> {
+    let by_path = |info: ItemInfo| (info.path.clone(), info);
+    let mut infos: BTreeMap<_, _> = roots.into_iter().map(by_path).collect();
+    let mut seen: BTreeSet<StorePath> = infos.keys().cloned().collect();
+    let mut lacking = BTreeSet::new();
+    let mut level: Vec<_> = infos.values().cloned().collect();
+    while !level.is_empty() {
+        let references = level.iter().flat_map(|info| &info.references);
+        let fresh: BTreeSet<_> = references.filter(|it| seen.insert((*it).clone())).collect();
+        let fresh = fresh.into_iter().cloned().collect();
+        let asked = derivations.absent(shared, fresh).await?;
+        if patience.is_over() {
+            lacking.extend(asked);
+            break;
+        }
+        level.clear();
+        let found = servers.find(&asked).await;
+        for (path, info) in asked.into_iter().zip(found) {
+            match info {
+                Some(info) => {
+                    level.push(info.clone());
+                    infos.insert(path, info);
+                }
+                None => {
+                    lacking.insert(path);
+                }
+            }
+        }
+    }
+    Ok(complete(infos, lacking))
+}
+
+/// References first, without those that refer to something lacking, directly or not.
+fn complete(
+    mut infos: BTreeMap<StorePath, ItemInfo>,
+    mut lacking: BTreeSet<StorePath>,
+) -> Vec<ItemInfo> {
+    let others = |path: &StorePath| {
+        let references = infos.get(path).map(|info| info.references.as_slice());
+        let others = references.unwrap_or_default().iter();
+        let others = others.filter(|it| *it != path && infos.contains_key(it));
+        Ok::<_, Infallible>(others.cloned().collect::<Vec<_>>())
+    };
+    let order = match topological(infos.keys().cloned(), others) {
+        Ok(order) => order,
+        Err(error) => {
+            tracing::warn!(%error, "what substitute servers say cannot be so, and is not taken");
+            return Vec::new();
+        }
+    };
+    let mut complete = Vec::new();
+    for path in order {
+        let Some(info) = infos.remove(&path) else {
+            continue;
+        };
+        if info.references.iter().any(|it| lacking.contains(it)) {
+            lacking.insert(path);
+        } else {
+            complete.push(info);
+        }
+    }
+    complete
+}
+
+/// Makes items available that are upstream.
+pub(super) async fn store(handle: &Handle, infos: &[ItemInfo]) -> Result<(), Refusal> {
+    for infos in infos.chunks(GROUP) {
+        let records = infos.iter().map(record).map(Record::Upstream).collect();
+        let input = move |ticket| Input::Store { ticket, records };
+        handle.request(input).await?;
+    }
+    Ok(())
+}
+
+fn record(info: &ItemInfo) -> UpstreamRecord {
+    let mut references: Vec<_> = info.references.iter().map(item).collect();
+    references.sort();
+    references.dedup();
+    UpstreamRecord {
+        item: item(&info.path),
+        store: info.path.store().as_str().to_owned(),
+        nar_hash: info.nar_hash,
+        nar_size: info.nar_size,
+        references,
+        deriver: info.deriver.as_ref().map(item),
+    }
+}

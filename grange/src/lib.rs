@@ -26,6 +26,9 @@ pub use grange_substitutes as substitutes;
 /// The protocol over HTTP. Feature `http`.
 #[cfg(feature = "http")]
 pub use grange_transport_http as transport_http;
+/// [`interfaces::Upstream`] of substitute servers over HTTP. Feature `upstream`.
+#[cfg(feature = "upstream")]
+pub use grange_upstream as upstream;
 
 pub use grange_agent::{Agent, AgentConfig};
 pub use grange_coordinator::client::Client;

@@ -40,6 +40,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("grange-sandbox", EDGE_CRATE),
     ("grange-daemon-protocol", SIGNING),
     ("grange-substitutes", SIGNING),
+    ("grange-upstream", SIGNING),
     ("grange-testing", EDGE_CRATE),
     (
         "grange",
@@ -56,6 +57,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "grange-store-sqlite",
             "grange-substitutes",
             "grange-transport-http",
+            "grange-upstream",
         ],
     ),
 ];

@@ -9,6 +9,7 @@ use grange_interfaces::{Body, Clock, Refusal};
 use tracing::debug;
 
 use super::decode::Decompressor;
+use super::wanted::file_size;
 use super::{FetchError, Wanted};
 use crate::calls::{Coordinator, is_void, retry_after};
 use crate::pause::pause;
@@ -24,6 +25,10 @@ pub(crate) struct Source {
     wanted: Wanted,
     /// Compressed bytes that came.
     offset: u64,
+    /// Bytes that they decompressed to.
+    made: u64,
+    /// There was an error: nothing more comes.
+    failed: bool,
     connection: Option<Body>,
     decompressor: Decompressor,
     backoff: Backoff,
@@ -45,6 +50,8 @@ impl Source {
             jitter,
             wanted,
             offset: 0,
+            made: 0,
+            failed: false,
             connection: None,
             decompressor: Decompressor::new()?,
             backoff: Backoff::ordinary(),
@@ -74,19 +81,31 @@ impl Source {
 
     fn finish(&mut self) {
         self.connection = None;
-        self.offset = self.wanted.file_size;
+        self.failed = true;
+    }
+
+    /// Whether all has come.
+    fn is_complete(&self) -> bool {
+        match self.wanted.file_size {
+            Some(size) => self.offset == size,
+            None => self.made == self.wanted.info.nar_size,
+        }
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
+        if self.failed {
+            return Ok(None);
+        }
         loop {
             let piece = self
                 .decompressor
                 .next()
                 .map_err(|error| self.damaged(&error.to_string()))?;
-            if piece.is_some() {
-                return Ok(piece);
+            if let Some(piece) = piece {
+                self.made += piece.len() as u64;
+                return Ok(Some(piece));
             }
-            if self.offset == self.wanted.file_size {
+            if self.is_complete() {
                 return Ok(None);
             }
             let Some(connection) = &mut self.connection else {
@@ -122,8 +141,8 @@ impl Source {
                     retry_after: None,
                 });
             }
+            self.wanted.file_size = file_size(&view);
             self.wanted.file_hash = view.file_hash;
-            self.wanted.file_size = view.file_size;
         }
         self.connection = Some(body);
         Ok(())
@@ -133,7 +152,7 @@ impl Source {
         self.backoff.succeeded();
         let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
         self.offset = self.offset.saturating_add(length);
-        if self.offset > self.wanted.file_size {
+        if self.wanted.file_size.is_some_and(|size| self.offset > size) {
             return Err(self.damaged("it has more bytes than announced"));
         }
         self.decompressor.feed(piece);

@@ -9,9 +9,9 @@ use grange_model::NarHash;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Wanted {
     pub(crate) info: ItemInfo,
-    /// Bytes of the compressed nar.
-    pub(crate) file_size: u64,
-    /// SHA-256 of it, in base 16.
+    /// Bytes of the compressed nar; none if the coordinator has it fetched from elsewhere and cannot know.
+    pub(crate) file_size: Option<u64>,
+    /// What the compressed bytes are told apart by.
     pub(crate) file_hash: String,
 }
 
@@ -39,8 +39,13 @@ impl Wanted {
         };
         Ok(Self {
             info,
-            file_size: view.file_size,
+            file_size: file_size(view),
             file_hash: view.file_hash.clone(),
         })
     }
+}
+
+/// Bytes of the compressed nar, where that is known.
+pub(super) fn file_size(view: &ItemView) -> Option<u64> {
+    (!view.upstream).then_some(view.file_size)
 }

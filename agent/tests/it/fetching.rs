@@ -30,6 +30,28 @@ async fn an_item_that_breaks_off_goes_on_where_it_was() {
     running.stop().await;
 }
 
+/// Of what the coordinator has fetched from a substitute server nobody knows how many bytes it has compressed.
+#[tokio::test(start_paused = true)]
+async fn an_item_that_is_upstream_ends_where_its_nar_does() {
+    let rig = Rig::new();
+    let input = item("input");
+    let mut view = rig.offer(&input, &contents(), &[]);
+    view.upstream = true;
+    view.file_size = view.nar_size;
+    view.file_hash = view.nar_hash.clone();
+    rig.farm.change(|state| {
+        let (offered, _) = state.items.get_mut(&input.to_string()).unwrap();
+        *offered = view.clone();
+    });
+    rig.farm.state().cuts.push_back(200_000);
+    rig.assign_with(1, &derivation("a"), vec![view], vec![]);
+    let running = rig.start();
+    assert!(matches!(rig.report(1).await, Report::Succeeded { .. }));
+    let offsets = rig.farm.state().fetches[&input.to_string()].clone();
+    assert_eq!(offsets, [0, 200_000]);
+    running.stop().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_item_that_two_attempts_want_is_fetched_once() {
     let mut rig = Rig::new();

@@ -85,6 +85,18 @@ pub struct Flags {
     /// it; two during a rotation [default: STATE-DIR/keys/nix.sec, made if it is not there]
     #[arg(long = "nix-key", value_name = "FILE")]
     pub nix_keys: Vec<PathBuf>,
+    /// A substitute server whose outputs count as built: http://HOST:PORT/PATH or https://…; may be given several times,
+    /// and several at once with spaces between them [default: none]
+    #[arg(long, value_name = "URL", value_delimiter = ' ')]
+    pub substitute_urls: Vec<String>,
+    /// A substitute server that has derivations and their sources, for clients that do not have them; likewise
+    /// [default: none; those of --substitute-urls are asked in any case]
+    #[arg(long, value_name = "URL", value_delimiter = ' ')]
+    pub derivation_substitute_urls: Vec<String>,
+    /// Whose signatures count on what these servers have: a file as Guix and Nix have them (/etc/guix/acl, a .pub), or
+    /// a public key of Nix itself, NAME:BASE64; may be given several times
+    #[arg(long, value_name = "FILE|KEY", value_delimiter = ' ')]
+    pub substitute_keys: Vec<String>,
     /// Take the database from another coordinator that seems to use it (it hangs, or its machine is gone): from then on
     /// that one can write nothing. Its artifacts must not be in use any more
     #[arg(long)]

@@ -31,6 +31,9 @@ pub struct ConfigFile {
     /// What stock clients fetch.
     #[serde(default)]
     pub publish: PublishSection,
+    /// What need not be built.
+    #[serde(default)]
+    pub substitutes: SubstitutesSection,
     /// How it runs.
     #[serde(default)]
     pub farm: FarmSection,
@@ -52,6 +55,20 @@ pub struct PublishSection {
     pub nix_priority: Option<u32>,
     /// Builds with one of these tags, `KEY=VALUE`, are not published.
     pub withhold: Option<Vec<String>>,
+}
+
+/// What need not be built: others have it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SubstitutesSection {
+    /// Servers whose outputs count as built.
+    pub urls: Option<Vec<String>>,
+    /// Servers that have derivations and their sources.
+    pub derivation_urls: Option<Vec<String>>,
+    /// Whose signatures count: files, or keys of Nix.
+    pub keys: Option<Vec<String>>,
+    /// How long they are asked on behalf of one request.
+    pub patience: Option<String>,
 }
 
 /// Certificate and key.

@@ -36,7 +36,7 @@ pub(super) async fn run(settings: Settings) -> anyhow::Result<()> {
         datastore,
         artifacts: Arc::clone(&artifacts),
         clock: Arc::new(SystemClock),
-        upstreams: grange_coordinator::Upstreams::default(),
+        upstreams: settings.upstreams,
         hooks: vec![Arc::new(MissingInputs { limits })],
         seed: rand::random(),
         claim: settings.claim,

@@ -5,17 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use grange_coordinator::CoordinatorConfig;
+use grange_coordinator::{CoordinatorConfig, Upstreams};
 use grange_derivation::StoreDir;
 use grange_interfaces::{Claim, Datastore};
 use grange_store_sqlite::{SqliteConfig, SqliteDatastore, path_of_uri};
 use grange_transport_http::{ListenAddress, Pem, Tls};
 
 use super::cli::Flags;
-use super::file::{ConfigFile, FarmSection};
+use super::file::{ConfigFile, FarmSection, SubstitutesSection};
 use super::publish::Publish;
 use super::read_tokens;
 use crate::durations::parse_duration;
+use crate::substitutes::servers;
 use crate::{failure, places};
 
 /// Where agents reach a coordinator that is not told otherwise.
@@ -28,6 +29,8 @@ pub struct Settings {
     pub database: String,
     /// Where nars, sources and logs lie.
     pub artifacts: PathBuf,
+    /// Whose outputs count as built.
+    pub upstreams: Upstreams,
     /// Where agents, and clients with a token, reach it.
     pub listen: Vec<ListenAddress>,
     /// Where operators reach it.
@@ -98,7 +101,9 @@ impl Settings {
             coordinator.admin_tokens = read_tokens(&file)?;
         }
         let keys = state_dir.join("keys");
+        let upstreams = upstreams(&mut coordinator, flags, file.substitutes)?;
         Ok(Self {
+            upstreams,
             publish: Publish::new(flags, file.publish, &keys, &coordinator.store_dirs)?,
             database: flags
                 .database
@@ -161,6 +166,28 @@ pub(crate) fn make_parent(path: &std::path::Path) -> anyhow::Result<()> {
 pub(super) fn address(name: &str, text: &str) -> anyhow::Result<ListenAddress> {
     text.parse()
         .map_err(|error| failure::config(format!("{name}: {error}")))
+}
+
+fn upstreams(
+    config: &mut CoordinatorConfig,
+    flags: &Flags,
+    file: SubstitutesSection,
+) -> anyhow::Result<Upstreams> {
+    let said = |flags: &[String], file: Option<Vec<String>>| match flags {
+        [] => file.unwrap_or_default(),
+        flags => flags.to_vec(),
+    };
+    if let Some(text) = file.patience {
+        config.upstream_patience = parse_duration(&text)
+            .map_err(|error| failure::config(format!("substitutes.patience: {error}")))?;
+    }
+    let keys = said(&flags.substitute_keys, file.keys);
+    let urls = said(&flags.substitute_urls, file.urls);
+    let derivation_urls = said(&flags.derivation_substitute_urls, file.derivation_urls);
+    Ok(Upstreams {
+        items: servers(&urls, &keys)?,
+        derivations: servers(&derivation_urls, &keys)?,
+    })
 }
 
 fn store_dir(text: &str) -> anyhow::Result<StoreDir> {
@@ -248,6 +275,8 @@ mod tests {
             ("store-dirs = []", "store directory"),
             ("store-dirs = [\"gnu\"]", "store directory"),
             ("[farm]\ntimeout = \"soon\"", "farm.timeout"),
+            ("[substitutes]\nurls = [\"x\"]", "substitute servers"),
+            ("[substitutes]\npatience = \"long\"", "substitutes.patience"),
             ("[farm]\nsweep-after = \"0s\"", "farm.sweep-after"),
             ("admin-token-file = \"none\"", "admin tokens"),
         ] {

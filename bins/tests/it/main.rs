@@ -10,3 +10,4 @@ mod local;
 mod process;
 mod published;
 mod real;
+mod upstream;

@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -121,6 +121,92 @@ pub fn public_file(secret: &Path) -> PathBuf {
     secret.with_extension("pub")
 }
 
+/// Where the key lies that comes after this one, while keys are being rotated.
+#[must_use]
+pub fn next_file(secret: &Path) -> PathBuf {
+    beside(secret, "next")
+}
+
+/// Where the key lies that came before this one.
+#[must_use]
+pub fn former_file(secret: &Path) -> PathBuf {
+    beside(secret, "old")
+}
+
+/// `keys/nix.sec` with `next`: `keys/nix.next.sec`.
+fn beside(secret: &Path, what: &str) -> PathBuf {
+    let mut name = secret.file_stem().unwrap_or_default().to_owned();
+    name.push(".");
+    name.push(what);
+    if let Some(extension) = secret.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    secret.with_file_name(name)
+}
+
+/// Makes the key that comes after the one in `file`, of the same kind, in [`next_file`].
+///
+/// # Errors
+///
+/// There is no key, or a next one already.
+pub fn make_next(file: &Path) -> anyhow::Result<SecretKey> {
+    let next = match SecretKey::read(file)? {
+        SecretKey::Guix(_) => SecretKey::generate_guix(),
+        SecretKey::Nix(key) => SecretKey::generate_nix(&next_name(key.name().as_str()))?,
+    };
+    next.write(&next_file(file))?;
+    Ok(next)
+}
+
+/// Puts the next key in the place of the one in `file`, which is kept in [`former_file`]. At any moment there is a key
+/// in `file`.
+///
+/// # Errors
+///
+/// There is no next key, or a former one still, which is the operator's to delete.
+pub fn finish_rotation(file: &Path) -> anyhow::Result<SecretKey> {
+    let (next, former) = (next_file(file), former_file(file));
+    let key = SecretKey::read(&next)?;
+    for (from, to) in [
+        (file, &*former),
+        (&public_file(file), &*public_file(&former)),
+    ] {
+        match std::fs::hard_link(from, to) {
+            // A step that broke off in the middle.
+            Err(_) if is_same(from, to) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                return Err(failure::usage(format!(
+                    "the key before this one is still in {}: delete it, or move it away",
+                    to.display()
+                )));
+            }
+            linked => linked,
+        }
+        .with_context(|| format!("cannot keep {}", from.display()))?;
+    }
+    // The secret last: until then the rotation can be finished again.
+    for (from, to) in [(&*public_file(&next), &*public_file(file)), (&*next, file)] {
+        std::fs::rename(from, to).with_context(|| format!("cannot replace {}", to.display()))?;
+    }
+    Ok(key)
+}
+
+/// Whether both names are of one file.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let number = |path: &Path| std::fs::metadata(path).map(|it| (it.dev(), it.ino())).ok();
+    number(one).is_some_and(|it| Some(it) == number(other))
+}
+
+/// `cache.example-1`: `cache.example-2`.
+fn next_name(name: &str) -> String {
+    let (stem, number) = name.rsplit_once('-').unwrap_or((name, ""));
+    match number.parse::<u32>() {
+        Ok(number) => format!("{stem}-{}", number.saturating_add(1)),
+        Err(_) => format!("{name}-2"),
+    }
+}
+
 fn create(path: &Path, mode: u32, text: &[u8]) -> anyhow::Result<()> {
     let made = File::options()
         .write(true)
@@ -162,5 +248,32 @@ mod tests {
         let file = directory.path().join("none");
         std::fs::write(&file, "cache.example-1:AAAA").unwrap();
         assert!(SecretKey::read(&file).is_err());
+    }
+
+    #[test]
+    fn a_rotation_goes_in_two_steps() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("nix.sec");
+        assert!(make_next(&file).is_err());
+        let first = SecretKey::generate_nix("cache.example-9").unwrap();
+        first.write(&file).unwrap();
+        assert!(finish_rotation(&file).is_err());
+        let next = make_next(&file).unwrap();
+        assert!(next.public().starts_with("cache.example-10:"));
+        assert!(make_next(&file).is_err());
+        let public = |file: &Path| SecretKey::read(file).unwrap().public();
+        assert_eq!(public(&file), first.public());
+        // As if an earlier try had broken off.
+        std::fs::hard_link(&file, former_file(&file)).unwrap();
+        finish_rotation(&file).unwrap();
+        assert_eq!(public(&file), next.public());
+        assert_eq!(public(&former_file(&file)), first.public());
+        let text = std::fs::read_to_string(public_file(&file)).unwrap();
+        assert_eq!(text, next.public());
+        assert!(!next_file(&file).exists());
+        // The former one is never overwritten.
+        make_next(&file).unwrap();
+        assert!(finish_rotation(&file).is_err());
+        assert_eq!(public(&file), next.public());
     }
 }

@@ -26,6 +26,22 @@ pub enum KeyCommand {
         /// Where to put it; it must not be there
         to: PathBuf,
     },
+    /// Replace a secret key, in two steps
+    ///
+    /// The first makes the next key, in FILE with `.next` before its ending. From the coordinator's next start on Nix
+    /// clients get signatures of both keys. Narinfos of Guix have room for one signature, so Guix clients must authorise
+    /// the next public key before the second step. That one, with --finish, puts the next key in the place of the former,
+    /// which is kept with `.old` before its ending; it counts from the coordinator's next start on.
+    #[command(
+        after_help = "Example:\n  grange key rotate /var/lib/grange/keys/nix.sec\n  grange key rotate /var/lib/grange/keys/nix.sec --finish"
+    )]
+    Rotate {
+        /// The secret key
+        file: PathBuf,
+        /// Take the second step
+        #[arg(long)]
+        finish: bool,
+    },
     /// Print the public key of a secret key: what clients are to trust
     #[command(after_help = "Example:\n  grange key show ./guix.sec | guix archive --authorize")]
     Show {

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::cli::KeyCommand;
 use crate::failure::Exit;
-use crate::keys::{SecretKey, public_file};
+use crate::keys::{SecretKey, finish_rotation, make_next, next_file, public_file};
 use crate::output::Output;
 
 pub(super) fn run(command: KeyCommand, output: Output) -> anyhow::Result<Exit> {
@@ -19,6 +19,13 @@ pub(super) fn run(command: KeyCommand, output: Output) -> anyhow::Result<Exit> {
             write(&key, &file, output)?;
         }
         KeyCommand::Import { from, to } => write(&SecretKey::read(&from)?, &to, output)?,
+        KeyCommand::Rotate { file, finish: true } => {
+            report(&finish_rotation(&file)?, &file, output)?;
+        }
+        KeyCommand::Rotate {
+            file,
+            finish: false,
+        } => report(&make_next(&file)?, &next_file(&file), output)?,
         KeyCommand::Show { file } => {
             let key = SecretKey::read(&file)?;
             let value = json!({ "kind": key.kind(), "public": key.public() });
@@ -30,6 +37,11 @@ pub(super) fn run(command: KeyCommand, output: Output) -> anyhow::Result<Exit> {
 
 fn write(key: &SecretKey, file: &Path, output: Output) -> anyhow::Result<()> {
     key.write(file)?;
+    report(key, file, output)
+}
+
+/// Says which key lies where now.
+fn report(key: &SecretKey, file: &Path, output: Output) -> anyhow::Result<()> {
     let public = public_file(file);
     let value = json!({
         "kind": key.kind(),

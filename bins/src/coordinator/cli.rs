@@ -82,7 +82,7 @@ pub struct Flags {
     #[arg(long, value_name = "FILE")]
     pub guix_key: Option<PathBuf>,
     /// A key that signs what Nix clients fetch, as `nix-store --generate-binary-cache-key` or `grange key generate` make
-    /// it; two during a rotation [default: STATE-DIR/keys/nix.sec, made if it is not there]
+    /// it; beside it the next one, if `grange key rotate` has made one [default: STATE-DIR/keys/nix.sec, made if it is not there]
     #[arg(long = "nix-key", value_name = "FILE")]
     pub nix_keys: Vec<PathBuf>,
     /// A substitute server whose outputs count as built: http://HOST:PORT/PATH or https://…; may be given several times,

@@ -13,7 +13,7 @@ use super::file::PublishSection;
 use super::settings::address;
 use crate::cli::parse_key_value;
 use crate::failure;
-use crate::keys::{SecretKey, read_or_make};
+use crate::keys::{SecretKey, next_file, read_or_make};
 
 /// What Nix's own cache has, plus ten: the farm's is asked after it for what both have.
 const PRIORITY: u32 = 50;
@@ -109,11 +109,19 @@ impl Publish {
 
     fn nix_keys(&self) -> anyhow::Result<Vec<grange_signatures::nix::SecretKey>> {
         let name = format!("{}-1", self.host);
-        let read = |file: &PathBuf| match read_or_make(file, || SecretKey::generate_nix(&name))? {
+        let read = |file: &Path| match read_or_make(file, || SecretKey::generate_nix(&name))? {
             SecretKey::Nix(key) => Ok(key),
             SecretKey::Guix(_) => Err(wrong_kind(file, "Guix", "Nix")),
         };
-        self.nix_keys.iter().map(read).collect()
+        let mut keys = Vec::new();
+        for file in &self.nix_keys {
+            keys.push(read(file)?);
+            let next = next_file(file);
+            if next.exists() {
+                keys.push(read(&next)?);
+            }
+        }
+        Ok(keys)
     }
 }
 

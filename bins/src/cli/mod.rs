@@ -4,6 +4,7 @@ mod agents;
 mod build;
 mod keys;
 mod local;
+mod substitutes;
 mod values;
 
 pub use agents::{AgentAction, AgentArgs, AgentNew, AgentsCommand, PasswordCommand};
@@ -14,6 +15,7 @@ pub use keys::KeyCommand;
 pub use local::{
     CompletionsArgs, DemoArgs, DerivationCommand, DerivationShow, ManArgs, NarCommand, Program,
 };
+pub use substitutes::{CheckArgs, SubstitutesCommand};
 pub use values::{KeyValue, parse_key_value, tags};
 
 use std::path::PathBuf;
@@ -109,6 +111,12 @@ pub enum Command {
     /// Make keys that sign what clients fetch, and look at them (no coordinator is needed)
     #[command(subcommand, after_help = "Example:\n  grange key show ./guix.sec")]
     Key(KeyCommand),
+    /// Look at substitute servers (no coordinator is needed)
+    #[command(
+        subcommand,
+        after_help = "Example:\n  grange substitutes check ./hello.drv --url http://farm:8746/guix --key ./guix.pub"
+    )]
+    Substitutes(SubstitutesCommand),
     /// Run a whole farm in this process and build a graph of real derivations with it
     Demo(DemoArgs),
     /// Print completions for a shell

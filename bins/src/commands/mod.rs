@@ -14,6 +14,7 @@ mod resolve;
 mod run;
 mod show;
 mod submit;
+mod substitutes;
 mod wait;
 
 pub use run::{main, usage_error};

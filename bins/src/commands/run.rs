@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use clap::error::ErrorKind;
 
-use super::{agents, build, builds, completions, derivation, fetch, key, man, nar};
+use super::{agents, build, builds, completions, derivation, fetch, key, man, nar, substitutes};
 use crate::cli::{Cli, Command};
 use crate::failure::{self, Exit};
 use crate::output::Output;
@@ -62,6 +62,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
             Command::Agents(command) => agents::list(&cli.global, command, output).await,
             Command::Agent(args) => agents::run(&cli.global, args, output).await,
             Command::Fetch(args) => fetch::run(&cli.global, args, output).await,
+            Command::Substitutes(command) => substitutes::run(command, output).await,
             Command::Demo(args) => demo::run(args, output).await,
             Command::Derivation(_)
             | Command::Nar(_)

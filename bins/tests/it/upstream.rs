@@ -43,6 +43,28 @@ fn what_another_farm_has_is_not_built() {
         .grange(&["build", "--wait", &file, "--json"])
         .expect(0);
     assert!(built.stdout.contains("succeeded"), "{built:?}");
+    let check = |file: &str, more: &[&str]| {
+        let key = public.to_str().unwrap();
+        let asked = [
+            "substitutes",
+            "check",
+            "--json",
+            file,
+            "--url",
+            &url,
+            "--key",
+            key,
+        ];
+        grange(&[&asked, more].concat())
+    };
+    let found = check(&file, &["--inputs"]).expect(0).json().remove(0);
+    assert_eq!(
+        (&found["available"], &found["outputs"]),
+        (&2.into(), &2.into())
+    );
+    let (_, other_file) = store.shell("other", "echo other > $out", &[]);
+    let found = check(&other_file, &[]).expect(1).json().remove(0);
+    assert_eq!(found["missing"].as_array().unwrap().len(), 1, "{found}");
     // What needs it is built here, from what is there.
     let script = "read line < $input0; echo $line again > $out";
     let (program, file) = store.shell("program", script, &[&middle]);

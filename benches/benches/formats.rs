@@ -1,7 +1,9 @@
 //! Derivations and nars.
 //!
 //! Parsing is measured on the derivations in `derivation/testdata`, hashing on a file of 1 GiB and on 10,000 small
-//! ones, all in the page cache. Each has its baseline in the same run, turn by turn.
+//! ones, all in the page cache. Each has its baseline in the same run, turn by turn. Guix's own reader of derivations
+//! (`read-derivation` of `(guix derivations)`) reads the same ones in a process of its own, which takes the time itself; it
+//! needs root, and the Guix that `cargo xtask verify --install` gets.
 
 use std::fs::{self, File};
 use std::hint::black_box;
@@ -105,7 +107,76 @@ fn derivations(rounds: usize) -> anyhow::Result<()> {
         ratios.spread()
     ));
     figure("parsing", speed(&parsing), "MB/s", Goal::Above(200.0));
+    match guix_reader(&all, rounds)? {
+        None => {
+            line("  skipped: Guix's own reader: `cargo xtask verify --install`, as root, gets it")
+        }
+        Some(reading) => {
+            beside("baseline: Guix's own reader", speed(&reading), "MB/s");
+            let ratio = reading.median() / parsing.median();
+            figure(
+                "parsing: speed to that of Guix's reader",
+                ratio,
+                "times",
+                Goal::Above(10.0),
+            );
+        }
+    }
     Ok(())
+}
+
+/// Reads what the directory in its argument has, so many times, and prints the nanoseconds that each took. Inputs are not
+/// followed, and nothing is remembered from one time to the next.
+const READER: &str = r#"
+(use-modules (guix derivations) (ice-9 ftw) (ice-9 binary-ports) (ice-9 textual-ports) (srfi srfi-1))
+(define directory (second (command-line)))
+(define texts
+  (map (lambda (name)
+         (call-with-input-file (string-append directory "/" name) get-string-all #:encoding "ISO-8859-1"))
+       (scandir directory (lambda (name) (string-suffix? ".drv" name)))))
+(define (now)
+  (let ((time (gettimeofday))) (+ (* 1000000000 (car time)) (* 1000 (cdr time)))))
+(let loop ((left (string->number (third (command-line)))))
+  (let ((begun (now)))
+    (for-each (lambda (text) (read-derivation (open-input-string text) identity)) texts)
+    (format #t "~a~%" (- (now) begun)))
+  (when (> left 1) (loop (- left 1))))
+"#;
+
+/// Seconds that Guix takes to read these once.
+fn guix_reader(all: &[(String, Vec<u8>)], rounds: usize) -> anyhow::Result<Option<Sample>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    if !root.join("target/guix/ready").exists() || !rustix::process::getuid().is_root() {
+        return Ok(None);
+    }
+    let directory = tempfile::tempdir()?;
+    // What is there is under /var/log/guix for it.
+    let log = directory.path().join("log");
+    fs::create_dir(&log)?;
+    for (number, (_, text)) in all.iter().enumerate() {
+        fs::write(log.join(format!("{number}.drv")), text)?;
+    }
+    fs::write(log.join("reader.scm"), READER)?;
+    let output = Command::new("sh")
+        .arg(root.join("xtask/guix"))
+        .arg("with")
+        .arg(directory.path())
+        .args([
+            "guix",
+            "repl",
+            "--",
+            "/var/log/guix/reader.scm",
+            "/var/log/guix",
+        ])
+        .arg((rounds / 10).max(3).to_string())
+        .output()?;
+    let error = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(output.status.success(), "Guix's reader: {error}");
+    let text = String::from_utf8(output.stdout)?;
+    let seconds = |line: &str| Ok(line.parse::<f64>()? / 1e9);
+    let times: anyhow::Result<Vec<_>> = text.lines().map(seconds).collect();
+    // The first reads everything for the first time.
+    Ok(Some(Sample::new(times?.split_off(1))))
 }
 
 fn one_file(directory: &Path, size: u64) -> anyhow::Result<()> {

@@ -7,12 +7,14 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`run()`] | starts a benchmark, and nothing where it is only compiled or tested |
+//! | [`compare`] | a farm on a real daemon against that daemon's own command |
 //! | [`farm`] | coordinator and agent as processes of their own, as users have them |
 //! | [`process`] | processor time and peak memory of a process |
 //! | [`trivial`] | derivations that cost next to nothing, and the sandbox builder called in a loop |
 //! | [`stats`] | medians and percentiles |
 //! | [`report`] | what a benchmark prints |
 
+mod daemon;
 pub mod farm;
 pub mod process;
 pub mod report;
@@ -20,4 +22,5 @@ mod run;
 pub mod stats;
 pub mod trivial;
 
+pub use daemon::compare;
 pub use run::{argument, number, run};

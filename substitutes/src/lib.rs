@@ -14,11 +14,11 @@
 //! So a Guix client is given `--substitute-urls=http://HOST:PORT/guix`, a Nix client `--substituters
 //! http://HOST:PORT/nix`.
 //!
-//! A narinfo is published only if all that it refers to is here, so that a closure can be fetched whole or not at
-//! all. Signatures are made when somebody asks; they are not stored. Formats: narinfo as in `grange-signatures`;
+//! A narinfo is published only if the whole closure of its item is here, so that it can be fetched whole or not at all. Signatures are made when somebody asks; they are not stored. Formats: narinfo as in `grange-signatures`;
 //! the paths of `guix publish` (<https://guix.gnu.org/manual/en/html_node/Invoking-guix-publish.html>) and of Nix's
 //! HTTP binary cache store.
 
+mod closure;
 mod config;
 mod file;
 mod narinfo;

@@ -18,11 +18,12 @@ use http::header::{
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
+use crate::closure::Closures;
 use crate::config::{Cache, SubstitutesConfig};
 use crate::file::contents;
 use crate::narinfo::narinfo;
 use crate::range::{Part, part};
-use crate::remembered::Remembered;
+use crate::remembered::{Known, Nar, Remembered};
 use crate::reply::{BYTES, NARINFO, Reply, TEXT};
 use crate::route::{Page, route};
 
@@ -34,11 +35,12 @@ pub struct Substitutes {
     history: Arc<dyn History>,
     artifacts: Arc<dyn ArtifactStore>,
     config: SubstitutesConfig,
-    narinfos: Remembered,
+    known: Remembered,
+    pub(crate) closures: Closures,
 }
 
 /// Why there is no page.
-enum Missing {
+pub(crate) enum Missing {
     /// There is no such thing, or it is not published.
     NotFound(String),
     /// We cannot say.
@@ -59,7 +61,8 @@ impl Substitutes {
             history,
             artifacts,
             config,
-            narinfos: Remembered::default(),
+            known: Remembered::default(),
+            closures: Closures::default(),
         }
     }
 
@@ -74,7 +77,7 @@ impl Substitutes {
         match route.page {
             Page::CacheInfo => Ok(self.cache_info(cache)),
             Page::Narinfo(digest) => self.narinfo(number, cache, Digest(digest)).await,
-            Page::Nar(name) => self.nar(cache, &name, &head.headers).await,
+            Page::Nar(name) => self.nar(number, cache, &name, &head.headers).await,
             Page::Log(name) => self.log(cache, &name).await,
             Page::File(name, hash) => self.file(cache, &name, &hash).await,
         }
@@ -89,17 +92,21 @@ impl Substitutes {
     }
 
     async fn narinfo(&self, number: usize, cache: &Cache, digest: Digest) -> Found {
-        let text = match self.narinfos.get(number, digest) {
-            Some(text) => text,
+        let text = match self.known.get(number, digest) {
+            Some(known) => known.narinfo,
             None => {
                 let record = self.published(cache, digest).await?;
-                self.check_references(cache, &record).await?;
+                let as_of = self.check_closure(number, cache, &record).await?;
                 let narinfo = narinfo(cache, &record).map_err(|error| {
                     Missing::Failed(format!("the narinfo of {}: {error}", record.item.name))
                 })?;
-                let text = Bytes::from(narinfo.print());
-                self.narinfos.put(number, digest, text.clone());
-                text
+                let known = Known {
+                    narinfo: Bytes::from(narinfo.print()),
+                    nar: Nar::from(&record),
+                    as_of,
+                };
+                self.known.put(number, digest, known.clone());
+                known.narinfo
             }
         };
         let size = text.len() as u64;
@@ -119,32 +126,10 @@ impl Substitutes {
         Ok(record)
     }
 
-    /// Whoever fetches an item can fetch all that it refers to.
-    async fn check_references(&self, cache: &Cache, record: &ItemRecord) -> Result<(), Missing> {
-        let others = record.references.iter().map(|item| item.digest);
-        let others: Vec<_> = others.filter(|it| *it != record.item.digest).collect();
-        let found = self.items(&others).await?;
-        for (reference, found) in record
-            .references
-            .iter()
-            .filter(|it| it.digest != record.item.digest)
-            .zip(found)
-        {
-            let is_there = match found {
-                Some(found) => {
-                    found.store == cache.store().as_str() && !self.is_withheld(&found).await?
-                }
-                None => false,
-            };
-            if !is_there {
-                let what = format!("{}, which it refers to, is not here", reference.name);
-                return Err(not_found(what));
-            }
-        }
-        Ok(())
-    }
-
-    async fn items(&self, digests: &[Digest]) -> Result<Vec<Option<ItemRecord>>, Missing> {
+    pub(crate) async fn items(
+        &self,
+        digests: &[Digest],
+    ) -> Result<Vec<Option<ItemRecord>>, Missing> {
         let keys: Vec<_> = digests.iter().copied().map(Key::Item).collect();
         let found = self.history.get(&keys).await.map_err(failed)?;
         let item = |record| match record {
@@ -155,7 +140,7 @@ impl Substitutes {
     }
 
     /// Whether only builds that are not to be published made it. Sources are known to whoever asks for them.
-    async fn is_withheld(&self, record: &ItemRecord) -> Result<bool, Missing> {
+    pub(crate) async fn is_withheld(&self, record: &ItemRecord) -> Result<bool, Missing> {
         let Some(deriver) = &record.deriver else {
             return Ok(false);
         };
@@ -187,12 +172,22 @@ impl Substitutes {
         }
     }
 
-    async fn nar(&self, cache: &Cache, name: &str, headers: &HeaderMap) -> Found {
+    /// Where an item's nar lies. Who asks for it has mostly asked for the narinfo before.
+    async fn nar_of(&self, number: usize, cache: &Cache, name: &str) -> Result<Nar, Missing> {
         let path = base_name(cache.store(), name)?;
-        let record = self.published(cache, Digest(*path.digest())).await?;
-        if record.item.name != path.name() {
+        let digest = Digest(*path.digest());
+        let nar = match self.known.get(number, digest) {
+            Some(known) => known.nar,
+            None => Nar::from(&self.published(cache, digest).await?),
+        };
+        if *nar.name != *path.name() {
             return Err(not_found("there is no such item here"));
         }
+        Ok(nar)
+    }
+
+    async fn nar(&self, number: usize, cache: &Cache, name: &str, headers: &HeaderMap) -> Found {
+        let record = self.nar_of(number, cache, name).await?;
         let tag = HeaderValue::from_str(&format!("\"{}\"", record.blob))
             .expect("digits are a header's value");
         let reply = if is_named(headers, IF_NONE_MATCH, &tag) {
@@ -311,7 +306,7 @@ impl fmt::Debug for Substitutes {
     }
 }
 
-fn not_found(what: impl Into<String>) -> Missing {
+pub(crate) fn not_found(what: impl Into<String>) -> Missing {
     Missing::NotFound(what.into())
 }
 

@@ -120,13 +120,9 @@ impl Farm {
         self.records.push(Record::Finished(build));
     }
 
-    /// What strangers see, published under this key.
-    pub(crate) async fn site(
-        &mut self,
-        withheld: &[(&str, &str)],
-        key: guix::SecretKey,
-    ) -> Substitutes {
-        let claimed = self.datastore.claim(Claim::Exclusive).await.unwrap();
+    /// Makes known what came since the last time.
+    pub(crate) async fn commit(&mut self) {
+        let claimed = self.datastore.claim(Claim::Force).await.unwrap();
         let changes = self.records.drain(..).map(Change::Put).collect();
         let batch = Batch {
             at: Timestamp(1),
@@ -137,6 +133,15 @@ impl Farm {
         let seq = Seq(claimed.seq.0 + 1);
         let commit = self.datastore.commit(claimed.term, seq, Arc::new(batch));
         commit.await.unwrap();
+    }
+
+    /// What strangers see, published under this key.
+    pub(crate) async fn site(
+        &mut self,
+        withheld: &[(&str, &str)],
+        key: guix::SecretKey,
+    ) -> Substitutes {
+        self.commit().await;
         let name = nix::KeyName::new("farm.example-1").unwrap();
         let caches = vec![
             Cache::Guix {

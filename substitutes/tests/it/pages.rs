@@ -109,6 +109,31 @@ async fn what_is_not_whole_or_not_here_is_not_published() {
 }
 
 #[tokio::test]
+async fn a_narinfo_waits_for_the_whole_closure() {
+    let mut farm = Farm::new();
+    let paths = ["top", "middle", "lower", "base"].map(|name| path(name, name.len() as u8));
+    let [top, middle, lower, base] = &paths;
+    // In a circle, as no store has it: whoever walks it must end all the same.
+    farm.file(top, b"top", &[middle, top], None).await;
+    farm.file(middle, b"middle", &[lower, top], None).await;
+    farm.file(base, b"base", &[], None).await;
+    let site = farm.site(&[], key()).await;
+    let status = async |path: &StorePath| get(&site, &narinfo_of(path), &[]).await.status;
+    assert_eq!(status(base).await, StatusCode::OK);
+    for _ in 0..2 {
+        let answer = get(&site, &narinfo_of(top), &[]).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND);
+        assert!(answer.text().contains("lower"), "{}", answer.text());
+        assert_eq!(status(middle).await, StatusCode::NOT_FOUND);
+    }
+    farm.file(lower, b"lower", &[base], None).await;
+    farm.commit().await;
+    for path in &paths {
+        assert_eq!(status(path).await, StatusCode::OK, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_withheld_is_not_published_nor_what_refers_to_it() {
     let mut farm = Farm::new();
     let (secret, both, user) = (path("secret", 1), path("both", 2), path("user", 3));

@@ -1,6 +1,6 @@
 //! The handle.
 
-use std::fs::{self, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::path::Path;
@@ -109,6 +109,11 @@ impl ArtifactStore for ArtifactsDir {
 
     async fn read(&self, source: &Source, range: Range<u64>) -> Result<Body, ArtifactError> {
         read::read(&self.layout, source, range).await
+    }
+
+    async fn file(&self, blob: BlobId) -> Result<Option<File>, ArtifactError> {
+        let opened = self.on_disk(move |layout| read::file(layout, blob)).await?;
+        Ok(Some(opened))
     }
 
     async fn discard(&self, upload: &UploadId) -> Result<(), ArtifactError> {

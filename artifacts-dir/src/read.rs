@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream;
 use grange_interfaces::{ArtifactError, Body, Source, empty_body};
+use grange_model::BlobId;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::error::{at, ended};
@@ -44,6 +45,11 @@ pub(crate) async fn read(
     }
     let first = stream::iter([Ok(piece)]);
     Ok(first.chain(stream::unfold(reading.ahead(), rest)).boxed())
+}
+
+/// A blob's file, for others to read.
+pub(crate) fn file(layout: &Layout, blob: BlobId) -> Result<File, ArtifactError> {
+    open(&layout.blob(blob), name_of(&Source::Blob(blob)))
 }
 
 /// How long a source is.

@@ -1,6 +1,7 @@
 //! Where nars, sources and logs lie.
 
 use std::fmt;
+use std::fs::File;
 use std::ops::Range;
 
 use async_trait::async_trait;
@@ -93,6 +94,8 @@ pub enum ArtifactError {
 ///   itself and refuses bytes that do not match. Sealing what is sealed already succeeds, and the
 ///   upload is gone. Sealing an upload that does not exist succeeds if the blob exists.
 /// * A blob has all of its bytes or does not exist.
+/// * A file from `file` holds the blob's bytes and nothing else, and keeps them also when the blob
+///   is deleted meanwhile.
 /// * `delete` and `discard` of what does not exist succeed.
 /// * One coordinator uses it at a time: its sweep takes a blob that another one has just sealed for
 ///   one that nobody names. A store that several can reach refuses the second, as a directory does.
@@ -140,6 +143,14 @@ pub trait ArtifactStore: Send + Sync + fmt::Debug {
     ///
     /// [`ArtifactError::NotFound`], [`ArtifactError::Io`]; later ones come in the body.
     async fn read(&self, source: &Source, range: Range<u64>) -> Result<Body, ArtifactError>;
+
+    /// A sealed blob as a file of its own, if it lies in one: for servers that let the kernel send
+    /// it. None from stores that have no files.
+    ///
+    /// # Errors
+    ///
+    /// [`ArtifactError::NotFound`], [`ArtifactError::Io`].
+    async fn file(&self, blob: BlobId) -> Result<Option<File>, ArtifactError>;
 
     /// Drops an upload.
     ///

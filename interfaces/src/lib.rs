@@ -38,6 +38,6 @@ pub use error::{Fault, Refusal};
 pub use hook::{Delivery, Hook, HookError, Request};
 pub use local_store::{ItemInfo, LocalStore, LocalStoreError};
 pub use log::{Log, LogReceiver};
-pub use site::Site;
+pub use site::{FilePart, Site, SiteBody};
 pub use stop::{Stop, Stopper};
 pub use upstream::{Upstream, UpstreamError};

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use grange_model::{Digest, ItemRecord};
+use grange_model::{Digest, Item, ItemRecord};
 
 use crate::config::Cache;
 use crate::remembered::AGE;
@@ -24,8 +24,8 @@ pub(crate) struct Closures(Mutex<HashMap<(usize, Digest), Instant>>);
 
 /// How an item stands that others refer to.
 pub(crate) enum Standing {
-    /// It is published here, if what it refers to is.
-    Here(ItemRecord),
+    /// It is published here, if this is, to which it refers.
+    Here(Vec<Item>),
     /// It cannot be fetched.
     Missing,
 }
@@ -83,7 +83,7 @@ impl Substitutes {
                 let found = self.items(&digests).await?;
                 for (item, found) in batch.iter().zip(found) {
                     match self.standing(cache, found).await? {
-                        Standing::Here(record) => level.extend(record.references),
+                        Standing::Here(references) => level.extend(references),
                         Standing::Missing => {
                             let what = format!("{}, which it needs, is not here", item.name);
                             return Err(not_found(what));
@@ -105,7 +105,7 @@ impl Substitutes {
     ) -> Result<Standing, Missing> {
         let here = found.filter(|record| record.store == cache.store().as_str());
         Ok(match here {
-            Some(record) if !self.is_withheld(&record).await? => Standing::Here(record),
+            Some(record) if !self.is_withheld(&record).await? => Standing::Here(record.references),
             _ => Standing::Missing,
         })
     }

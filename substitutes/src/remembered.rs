@@ -29,10 +29,8 @@ pub(crate) struct Nar {
     pub(crate) name: Arc<str>,
     /// Its nar, compressed.
     pub(crate) blob: BlobId,
-    /// Bytes of the blob.
+    /// Its bytes.
     pub(crate) blob_size: u64,
-    /// Bytes of the nar.
-    pub(crate) size: u64,
 }
 
 /// Items that were asked for lately: no record is read for them.
@@ -64,7 +62,6 @@ impl From<&ItemRecord> for Nar {
             name: record.item.name.as_str().into(),
             blob: record.blob,
             blob_size: record.blob_size,
-            size: record.nar_size,
         }
     }
 }
@@ -82,7 +79,6 @@ mod tests {
                 name: "".into(),
                 blob: BlobId([0; 32]),
                 blob_size: 0,
-                size: 0,
             },
             as_of: Instant::now(),
         };

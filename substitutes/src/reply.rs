@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{StreamExt, stream};
-use grange_interfaces::Body;
+use grange_interfaces::SiteBody;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 
@@ -13,10 +12,10 @@ pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
 pub(crate) const BYTES: &str = "application/octet-stream";
 
 /// What a reply is made of before it is one.
-pub(crate) struct Reply(Response<Body>);
+pub(crate) struct Reply(Response<SiteBody>);
 
 impl Reply {
-    pub(crate) fn new(status: StatusCode, kind: &'static str, body: Body) -> Self {
+    pub(crate) fn new(status: StatusCode, kind: &'static str, body: SiteBody) -> Self {
         let mut response = Response::new(body);
         *response.status_mut() = status;
         let kind = HeaderValue::from_static(kind);
@@ -26,9 +25,7 @@ impl Reply {
 
     /// A short text.
     pub(crate) fn text(status: StatusCode, kind: &'static str, text: impl Into<String>) -> Self {
-        let bytes = Bytes::from(text.into());
-        let size = bytes.len() as u64;
-        Self::new(status, kind, stream::iter([Ok(bytes)]).boxed()).size(size)
+        Self::new(status, kind, SiteBody::Bytes(Bytes::from(text.into())))
     }
 
     pub(crate) fn size(self, bytes: u64) -> Self {
@@ -47,7 +44,7 @@ impl Reply {
         self.header(CACHE_CONTROL, value)
     }
 
-    pub(crate) fn done(self) -> Response<Body> {
+    pub(crate) fn done(self) -> Response<SiteBody> {
         self.0
     }
 }

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use grange_derivation::{Hash, HashAlgo, StoreDir, StorePath, paths};
 use grange_interfaces::{
-    ArtifactError, ArtifactStore, Body, FinishedFilter, History, Site, Source, StoreError,
-    empty_body,
+    ArtifactError, ArtifactStore, Body, FilePart, FinishedFilter, History, Site, SiteBody, Source,
+    StoreError,
 };
 use grange_model::{BlobId, BuildState, Digest, ItemRecord, Key, Record};
 use http::header::{
@@ -109,9 +109,7 @@ impl Substitutes {
                 known.narinfo
             }
         };
-        let size = text.len() as u64;
-        let body = Box::pin(futures::stream::iter([Ok(text)]));
-        let reply = Reply::new(StatusCode::OK, NARINFO, body).size(size);
+        let reply = Reply::new(StatusCode::OK, NARINFO, SiteBody::Bytes(text));
         Ok(reply.remember(self.config.found_for))
     }
 
@@ -191,18 +189,22 @@ impl Substitutes {
         let tag = HeaderValue::from_str(&format!("\"{}\"", record.blob))
             .expect("digits are a header's value");
         let reply = if is_named(headers, IF_NONE_MATCH, &tag) {
-            Reply::new(StatusCode::NOT_MODIFIED, BYTES, empty_body())
+            Reply::new(
+                StatusCode::NOT_MODIFIED,
+                BYTES,
+                SiteBody::Bytes(Bytes::new()),
+            )
         } else {
             let size = record.blob_size;
             let same = !headers.contains_key(IF_RANGE) || is_named(headers, IF_RANGE, &tag);
             let range = headers.get(RANGE).filter(|_| same);
             match part(range.and_then(|range| range.to_str().ok()), size) {
                 Part::Whole => {
-                    let body = self.blob(record.blob, 0..size).await?;
+                    let body = self.part(record.blob, 0..size).await?;
                     Reply::new(StatusCode::OK, BYTES, body).size(size)
                 }
                 Part::Bytes(Range { start, end }) => {
-                    let body = self.blob(record.blob, start..end).await?;
+                    let body = self.part(record.blob, start..end).await?;
                     let says = format!("bytes {start}-{}/{size}", end - 1);
                     Reply::new(StatusCode::PARTIAL_CONTENT, BYTES, body)
                         .size(end - start)
@@ -223,12 +225,18 @@ impl Substitutes {
             .remember(self.config.found_for))
     }
 
+    /// Part of a blob, out of its file if it has one.
+    async fn part(&self, blob: BlobId, range: Range<u64>) -> Result<SiteBody, Missing> {
+        let file = self.artifacts.file(blob).await.map_err(gone)?;
+        Ok(match file {
+            Some(file) => SiteBody::File(FilePart { file, range }),
+            None => SiteBody::Stream(self.blob(blob, range).await?),
+        })
+    }
+
     async fn blob(&self, blob: BlobId, range: Range<u64>) -> Result<Body, Missing> {
         let body = self.artifacts.read(&Source::Blob(blob), range).await;
-        body.map_err(|error| match error {
-            ArtifactError::NotFound(_) => not_found("its bytes are gone"),
-            error => Missing::Failed(error.to_string()),
-        })
+        body.map_err(gone)
     }
 
     /// The log of the derivation's newest build that has one.
@@ -257,7 +265,7 @@ impl Substitutes {
         let log = newest.ok_or_else(|| not_found(format!("there is no log of {name} here")))?;
         let size = self.artifacts.size(&Source::Blob(log)).await;
         let size = size.map_err(|error| Missing::Failed(error.to_string()))?;
-        let body = self.blob(log, 0..size).await?;
+        let body = self.part(log, 0..size).await?;
         let reply = Reply::new(StatusCode::OK, TEXT, body).size(size);
         Ok(reply.remember(self.config.missing_for))
     }
@@ -270,13 +278,16 @@ impl Substitutes {
             .map_err(|error| not_found(format!("{name:?}: {error}")))?;
         let record = self.published(cache, Digest(*path.digest())).await?;
         let nar = self.blob(record.blob, 0..record.blob_size).await?;
-        Ok(Reply::new(StatusCode::OK, BYTES, contents(nar)).remember(self.config.found_for))
+        Ok(
+            Reply::new(StatusCode::OK, BYTES, SiteBody::Stream(contents(nar)))
+                .remember(self.config.found_for),
+        )
     }
 }
 
 #[async_trait]
 impl Site for Substitutes {
-    async fn get(&self, head: &Parts) -> Response<Body> {
+    async fn get(&self, head: &Parts) -> Response<SiteBody> {
         let reply = match self.page(head).await {
             Ok(reply) => reply,
             Err(Missing::NotFound(what)) => {
@@ -308,6 +319,13 @@ impl fmt::Debug for Substitutes {
 
 pub(crate) fn not_found(what: impl Into<String>) -> Missing {
     Missing::NotFound(what.into())
+}
+
+fn gone(error: ArtifactError) -> Missing {
+    match error {
+        ArtifactError::NotFound(_) => not_found("its bytes are gone"),
+        error => Missing::Failed(error.to_string()),
+    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]

@@ -1,12 +1,13 @@
 //! What lies in a farm, and who asks.
 
+use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use grange_derivation::nar::Encoder;
 use grange_derivation::{Hash, StoreDir, StorePath};
-use grange_interfaces::{ArtifactStore, Claim, Datastore, Site, UploadId, bytes_of};
+use grange_interfaces::{ArtifactStore, Claim, Datastore, Site, SiteBody, UploadId, bytes_of};
 use grange_model::{
     Batch, BlobId, BuildState, Change, Digest, FactNumber, Item, ItemRecord, NarHash, Record, Seq,
     Tags, Timestamp,
@@ -175,7 +176,17 @@ pub(crate) async fn get(site: &Substitutes, path: &str, headers: &[(&str, &str)]
     let (head, ()) = request.body(()).unwrap().into_parts();
     let response: Response<_> = site.get(&head).await;
     let (head, body) = response.into_parts();
-    let body = bytes_of(body, 1 << 20).await.unwrap();
+    let body = match body {
+        SiteBody::Bytes(bytes) => bytes,
+        SiteBody::Stream(body) => bytes_of(body, 1 << 20).await.unwrap(),
+        SiteBody::File(part) => {
+            let mut bytes = vec![0; (part.range.end - part.range.start) as usize];
+            part.file
+                .read_exact_at(&mut bytes, part.range.start)
+                .unwrap();
+            bytes.into()
+        }
+    };
     if let Some(length) = head.headers.get("content-length")
         && head.status != StatusCode::NOT_MODIFIED
     {

@@ -83,7 +83,7 @@ macro_rules! artifacts_conformance {
             seal_makes_a_blob, seal_survives_its_process, seal_refuses_other_bytes,
             sealing_again_succeeds, nothing_is_sealed_from_nothing, an_empty_blob_is_a_blob,
             ranges_are_cut, large_bodies_stream, what_is_not_there_is_not_found,
-            delete_and_discard_are_for_good, lists_are_complete,
+            delete_and_discard_are_for_good, lists_are_complete, a_file_is_its_blob,
         }
     };
 }

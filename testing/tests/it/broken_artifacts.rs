@@ -1,6 +1,8 @@
 //! Each of these breaks one sentence of the contract, and the case for that sentence fails.
 
+use std::fs::File;
 use std::future::Future;
+use std::io::Write as _;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -29,6 +31,8 @@ enum Defect {
     SealsOnce,
     /// Reads a byte too much.
     ReadsOn,
+    /// Gives files that hold something else.
+    GivesOtherFiles,
     /// Forgets what came before a body broke off, and says that it did not.
     DropsPrefixes,
 }
@@ -131,6 +135,15 @@ impl ArtifactStore for Broken {
             .await
     }
 
+    async fn file(&self, blob: BlobId) -> Result<Option<File>, ArtifactError> {
+        if self.defect != Defect::GivesOtherFiles {
+            return self.inner.file(blob).await;
+        }
+        let mut file = tempfile::tempfile().map_err(ArtifactError::Io)?;
+        file.write_all(b"other").map_err(ArtifactError::Io)?;
+        Ok(Some(file))
+    }
+
     async fn discard(&self, upload: &UploadId) -> Result<(), ArtifactError> {
         self.inner.discard(upload).await
     }
@@ -197,4 +210,12 @@ fn a_dropped_prefix_is_found() {
     assert!(finds(Defect::DropsPrefixes, |bench| {
         artifacts::a_body_that_breaks_off_leaves_a_prefix(bench)
     }));
+}
+
+#[test]
+fn a_file_with_other_bytes_is_found() {
+    assert!(finds(
+        Defect::GivesOtherFiles,
+        artifacts::a_file_is_its_blob
+    ));
 }

@@ -74,6 +74,7 @@ impl std::fmt::Debug for Tls {
 /// A connection that was accepted, before anything was said on it.
 pub(super) enum Accepted {
     Plain(BoxIo),
+    Tcp(TcpStream),
     Tls(TcpStream, Tls),
 }
 
@@ -142,7 +143,7 @@ impl Listener {
                 let _ = stream.set_nodelay(true);
                 Ok(match tls {
                     Some(tls) => Accepted::Tls(stream, tls.clone()),
-                    None => Accepted::Plain(Box::new(stream)),
+                    None => Accepted::Tcp(stream),
                 })
             }
             Self::Unix(listener, _) => {

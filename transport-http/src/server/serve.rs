@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use grange_interfaces::{Endpoint, Refusal, Site, Stop};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::connection;
 use super::context::{Context, Serves};
-use super::listener::{Accepted, Server};
+use super::listener::{Accepted, Server, Tls};
+use super::pages;
 use crate::codec::{MEDIA_TYPE, encode_reply};
 use crate::io::BoxIo;
 
@@ -63,18 +65,15 @@ impl Server {
             if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
                 let context = Arc::clone(&context);
                 connections.spawn(async move {
-                    let io = tokio::select! {
-                        io = handshake(accepted, context.limits.header_time) => io,
-                        () = context.stop.stopped() => None,
-                    };
-                    if let Some(io) = io {
-                        connection::run(io, context).await;
-                    }
+                    serve_one(accepted, context).await;
                     drop(place);
                 });
-            } else if let (Ok(leaver), Accepted::Plain(io)) =
-                (Arc::clone(&leavers).try_acquire_owned(), accepted)
-            {
+            } else if let Ok(leaver) = Arc::clone(&leavers).try_acquire_owned() {
+                let io: BoxIo = match accepted {
+                    Accepted::Plain(io) => io,
+                    Accepted::Tcp(stream) => Box::new(stream),
+                    Accepted::Tls(..) => continue,
+                };
                 connections.spawn(async move {
                     let _ = timeout(TURN_AWAY_TIME, turn_away(io)).await;
                     drop(leaver);
@@ -89,11 +88,31 @@ impl Server {
     }
 }
 
-async fn handshake(accepted: Accepted, time: Duration) -> Option<BoxIo> {
-    let (stream, tls) = match accepted {
-        Accepted::Plain(io) => return Some(io),
-        Accepted::Tls(stream, tls) => (stream, tls),
+async fn serve_one(accepted: Accepted, context: Arc<Context>) {
+    let io: BoxIo = match (accepted, &context.serves) {
+        (Accepted::Plain(io), _) => io,
+        (Accepted::Tcp(stream), Serves::Calls(_)) => Box::new(stream),
+        (Accepted::Tcp(stream), Serves::Pages(site)) => {
+            match pages::run(stream, &context, site).await {
+                Some(rest) => Box::new(rest),
+                None => return,
+            }
+        }
+        (Accepted::Tls(stream, tls), _) => {
+            let shaken = tokio::select! {
+                io = handshake(stream, tls, context.limits.header_time) => io,
+                () = context.stop.stopped() => None,
+            };
+            let Some(io) = shaken else {
+                return;
+            };
+            io
+        }
     };
+    connection::run(io, context).await;
+}
+
+async fn handshake(stream: TcpStream, tls: Tls, time: Duration) -> Option<BoxIo> {
     match timeout(time, tls.accept(stream)).await {
         Ok(Ok(io)) => Some(io),
         Ok(Err(error)) => {

@@ -5,15 +5,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use grange_interfaces::message::{Answer, VERSIONS};
-use grange_interfaces::{Body, Endpoint, Fault, Refusal, Site};
-use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, SERVER, WWW_AUTHENTICATE};
+use grange_interfaces::{Body, Endpoint, Fault, Refusal, Site, SiteBody};
+use http::header::{
+    ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HOST, RETRY_AFTER, SERVER, WWW_AUTHENTICATE,
+};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::answer::AnswerBody;
 use super::body::RequestBody;
 use super::call::{self, Entry};
 use super::context::{Context, Serves};
+use super::file;
 use super::watch::{RequestGuard, Watch};
 use crate::codec::{MEDIA_TYPE, encode_reply, status_of};
 
@@ -72,7 +76,7 @@ pub(super) async fn respond(
     let mut guard = watch.request(request.version() == Version::HTTP_2);
     let endpoint = match &context.serves {
         Serves::Calls(endpoint) => endpoint,
-        Serves::Pages(site) => return page(&context, &**site, guard, request).await,
+        Serves::Pages(site) => return shown(&context, &**site, guard, request).await,
     };
     match answer(&context, endpoint, &watch, &mut guard, request).await {
         Ok(Found::About) => {
@@ -93,37 +97,77 @@ pub(super) async fn respond(
     }
 }
 
-/// Answers a request for a page.
-async fn page(
+/// Answers a request for a page, over hyper.
+async fn shown(
     context: &Context,
     site: &dyn Site,
     mut guard: RequestGuard,
     request: Request<Incoming>,
 ) -> Response<AnswerBody> {
     let (head, _) = request.into_parts();
-    let allowed = check_head(context, &head).and_then(|()| match head.method {
-        Method::GET | Method::HEAD => Ok(()),
-        _ => Err(wrong_method("GET, HEAD")),
-    });
-    let place = allowed.and_then(|()| {
+    let working = guard.watch().call();
+    let (response, place) = page(context, site, &head).await;
+    drop(working);
+    if let Some(place) = place {
+        guard.keep(place);
+    }
+    let (parts, body) = response.into_parts();
+    let (bytes, body) = match body {
+        SiteBody::Bytes(bytes) => (bytes, None),
+        SiteBody::Stream(body) => (Bytes::new(), Some(body)),
+        SiteBody::File(part) => (Bytes::new(), Some(file::stream(part))),
+    };
+    Response::from_parts(parts, AnswerBody::new(bytes, body, Some(guard)))
+}
+
+/// What a site answers, and its place among the server's calls until the answer is sent.
+pub(super) async fn page(
+    context: &Context,
+    site: &dyn Site,
+    head: &http::request::Parts,
+) -> (Response<SiteBody>, Option<OwnedSemaphorePermit>) {
+    let place = check_page(context, head).and_then(|()| {
         let place = Arc::clone(&context.calls).try_acquire_owned();
         place.map_err(|_| {
             let wait = Duration::from_secs(1);
             Refused::new(Refusal::busy("too many requests are answered", wait), false)
         })
     });
-    match place {
-        Ok(place) => guard.keep(place),
-        Err(refused) => return refusal(context, refused, guard),
+    let (mut response, place) = match place {
+        Ok(place) => (site.get(head).await, Some(place)),
+        Err(refused) => {
+            let (line, header) = refused_line(&refused);
+            let mut response = Response::new(SiteBody::Bytes(line));
+            *response.status_mut() = refused.status;
+            let kind = HeaderValue::from_static(MEDIA_TYPE);
+            response.headers_mut().insert(CONTENT_TYPE, kind);
+            response.headers_mut().extend(header);
+            (response, None)
+        }
+    };
+    // That of what the client has already would be another one.
+    if response.status() != StatusCode::NOT_MODIFIED
+        && let Some(length) = response.body().length()
+    {
+        let length = HeaderValue::from(length);
+        response.headers_mut().insert(CONTENT_LENGTH, length);
     }
-    let working = guard.watch().call();
-    let (mut parts, body) = site.get(&head).await.into_parts();
-    drop(working);
-    parts.headers.insert(SERVER, context.server.clone());
-    Response::from_parts(
-        parts,
-        AnswerBody::new(Bytes::new(), Some(body), Some(guard)),
-    )
+    let server = context.server.clone();
+    response.headers_mut().insert(SERVER, server);
+    (response, place)
+}
+
+fn check_page(context: &Context, head: &http::request::Parts) -> Result<(), Refused> {
+    check_head(context, head)?;
+    // RFC 9112, 3.2: whoever is between us might go by another one.
+    if head.version == Version::HTTP_11 && head.headers.get_all(HOST).iter().count() != 1 {
+        let what = "a request of HTTP/1.1 has one host header";
+        return Err(Refused::of_caller(StatusCode::BAD_REQUEST, what));
+    }
+    match head.method {
+        Method::GET | Method::HEAD => Ok(()),
+        _ => Err(wrong_method("GET, HEAD")),
+    }
 }
 
 enum Found {
@@ -227,9 +271,14 @@ fn wrong_version(version: u16) -> Refused {
     }
 }
 
-fn refusal(context: &Context, refused: Refused, guard: RequestGuard) -> Response<AnswerBody> {
+/// The line that says it, and its header.
+fn refused_line(refused: &Refused) -> (Bytes, Option<(HeaderName, HeaderValue)>) {
     tracing::debug!(status = refused.status.as_u16(), refusal = %refused.refusal, "refused");
-    let line: Bytes = encode_reply(Err(&refused.refusal));
+    (encode_reply(Err(&refused.refusal)), refused.header.clone())
+}
+
+fn refusal(context: &Context, refused: Refused, guard: RequestGuard) -> Response<AnswerBody> {
+    let (line, header) = refused_line(&refused);
     let body = AnswerBody::new(line, None, Some(guard));
     let mut response = response(
         context,
@@ -237,7 +286,7 @@ fn refusal(context: &Context, refused: Refused, guard: RequestGuard) -> Response
         HeaderValue::from_static(MEDIA_TYPE),
         body,
     );
-    response.headers_mut().extend(refused.header);
+    response.headers_mut().extend(header);
     response
 }
 

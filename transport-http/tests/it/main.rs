@@ -8,6 +8,7 @@ mod fake;
 mod golden;
 mod limits;
 mod malformed;
+mod pages;
 mod raw;
 mod samples;
 mod stopping;

@@ -1,6 +1,7 @@
 //! What never changes.
 
 use std::collections::BTreeSet;
+use std::io::Read;
 
 use bytes::Bytes;
 use futures::stream::{StreamExt, TryStreamExt};
@@ -270,4 +271,21 @@ pub async fn lists_are_complete(bench: &impl ArtifactsBench) {
         .expect("they are listed");
     assert_eq!(found.len(), uploads.len());
     assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), uploads);
+}
+
+/// "A file from `file` holds the blob's bytes and nothing else, and keeps them".
+pub async fn a_file_is_its_blob(bench: &impl ArtifactsBench) {
+    let store = bench.open().await;
+    let bytes = noise(5_000);
+    let blob = put(&*store, "a", &bytes).await;
+    let file = store.file(blob).await.expect("it is opened");
+    store.delete(blob).await.expect("it is deleted");
+    // A store without files has nothing to show.
+    if let Some(mut file) = file {
+        let mut read = Vec::new();
+        file.read_to_end(&mut read).expect("it is read");
+        assert!(read == bytes, "other bytes");
+    }
+    let gone = store.file(blob).await;
+    assert!(matches!(gone, Err(ArtifactError::NotFound(_))), "{gone:?}");
 }

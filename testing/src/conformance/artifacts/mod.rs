@@ -5,9 +5,9 @@ mod support;
 mod uploads;
 
 pub use blobs::{
-    an_empty_blob_is_a_blob, delete_and_discard_are_for_good, large_bodies_stream,
-    lists_are_complete, nothing_is_sealed_from_nothing, ranges_are_cut, seal_makes_a_blob,
-    seal_refuses_other_bytes, seal_survives_its_process, sealing_again_succeeds,
+    a_file_is_its_blob, an_empty_blob_is_a_blob, delete_and_discard_are_for_good,
+    large_bodies_stream, lists_are_complete, nothing_is_sealed_from_nothing, ranges_are_cut,
+    seal_makes_a_blob, seal_refuses_other_bytes, seal_survives_its_process, sealing_again_succeeds,
     what_is_not_there_is_not_found,
 };
 pub use uploads::{

@@ -1,6 +1,6 @@
 //! Coordinator and agent as processes of their own, as users have them.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -26,6 +26,7 @@ pub const TOKEN: &str = "a-token-that-nobody-outside-of-this-machine-can-use";
 pub struct Farm {
     directory: TempDir,
     port: u16,
+    flags: Vec<OsString>,
     /// The coordinator; none while it is down.
     pub coordinator: Option<Process>,
     /// Asks over TCP, as an operator.
@@ -39,6 +40,15 @@ impl Farm {
     ///
     /// The programs were not built, or the coordinator does not come up.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::start_with([]).await
+    }
+
+    /// Starts a coordinator with these flags beside those that every one has here.
+    ///
+    /// # Errors
+    ///
+    /// The programs were not built, or the coordinator does not come up.
+    pub async fn start_with(flags: impl IntoIterator<Item = OsString>) -> anyhow::Result<Self> {
         let directory = tempfile::tempdir()?;
         std::fs::write(directory.path().join("token"), TOKEN)?;
         let port = free_port()?;
@@ -46,6 +56,7 @@ impl Farm {
             client: client(port, Peer::Token(Secret(TOKEN.to_owned())))?,
             directory,
             port,
+            flags: flags.into_iter().collect(),
             coordinator: None,
         };
         farm.start_coordinator()?;
@@ -67,6 +78,7 @@ impl Farm {
             .arg(format!("unix:{}", at.join("admin.sock").display()));
         command.arg("--state-dir").arg(at.join("coordinator"));
         command.arg("--admin-token-file").arg(at.join("token"));
+        command.args(&self.flags);
         self.coordinator = Some(Process::start(&mut command, &at.join("coordinator.log"))?);
         Ok(())
     }

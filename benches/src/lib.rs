@@ -9,6 +9,7 @@
 //! | [`run()`] | starts a benchmark, and nothing where it is only compiled or tested |
 //! | [`compare`] | a farm on a real daemon against that daemon's own command |
 //! | [`farm`] | coordinator and agent as processes of their own, as users have them |
+//! | [`load`] | asks an HTTP server for pages, on many connections |
 //! | [`process`] | processor time and peak memory of a process |
 //! | [`trivial`] | derivations that cost next to nothing, and the sandbox builder called in a loop |
 //! | [`stats`] | medians and percentiles |
@@ -16,6 +17,7 @@
 
 mod daemon;
 pub mod farm;
+pub mod load;
 pub mod process;
 pub mod report;
 mod run;

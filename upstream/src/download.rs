@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use grange_derivation::{HashAlgo, Hasher};
-use grange_interfaces::{Body, ItemInfo, UpstreamError};
+use grange_interfaces::{Body, ItemInfo};
+use http::Uri;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::task::spawn_blocking;
@@ -28,7 +29,9 @@ const SLOWEST: u64 = 1 << 10;
 struct Download {
     server: Arc<Server>,
     info: ItemInfo,
+    uri: Uri,
     incoming: Incoming,
+    framed: bool,
     stall_time: Duration,
     /// None while it works elsewhere.
     work: Option<Work>,
@@ -65,7 +68,9 @@ pub(crate) fn body(
     let download = Download {
         server,
         info,
+        uri: opened.uri,
         incoming: opened.incoming,
+        framed: opened.framed,
         stall_time,
         work: Some(Work {
             decoder: Box::new(opened.decoder),
@@ -80,19 +85,17 @@ pub(crate) fn body(
 
 impl Download {
     async fn step(mut self) -> io::Result<Option<(Bytes, Self)>> {
-        let server = self.server.url().to_string();
         match self.next().await {
             Ok(piece) => Ok(piece.map(|piece| (piece, self))),
             // All of it came: what the connection does then is no matter.
             Err(Broken::Off(_)) if self.made == self.info.nar_size => Ok(None),
             Err(Broken::Off(why)) => {
-                self.server.broke(&self.info.path, &why);
-                Err(io::Error::other(UpstreamError::Unavailable { server, why }))
+                let error = self.server.broke(&self.info.path, &self.uri, &why);
+                Err(io::Error::other(error))
             }
             Err(Broken::Lied(what)) => {
                 let what = format!("the nar of {} {what}", self.info.path);
-                self.server.lied(&self.info.path, &what);
-                let error = UpstreamError::Lied { server, what };
+                let error = self.server.lied(&self.info.path, what);
                 Err(io::Error::new(io::ErrorKind::InvalidData, error))
             }
         }
@@ -109,7 +112,11 @@ impl Download {
                 if made == size {
                     return Ok(None);
                 }
-                return Err(Broken::Lied(format!("has {made} bytes, not {size}")));
+                return Err(if self.framed {
+                    Broken::Lied(format!("has {made} bytes, not {size}"))
+                } else {
+                    Broken::Off(format!("the nar ends after {made} of {size} bytes"))
+                });
             };
             if let Some(work) = &mut self.work {
                 work.decoder.feed(input);

@@ -8,7 +8,8 @@ use grange_interfaces::{ItemInfo, UpstreamError};
 use grange_model::NarHash;
 use grange_signatures::TrustedKeys;
 use grange_signatures::narinfo::{Compression, Narinfo, Source};
-use http::Uri;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{Uri, Version};
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 
@@ -47,10 +48,10 @@ enum Serves {
 struct Memory {
     found: Remembered<StorePath, Offer>,
     missing: Remembered<StorePath, ()>,
-    /// Items for which it gave something else, and what.
-    lies: Remembered<StorePath, String>,
-    /// Items whose nars broke off, and why.
-    broken: Remembered<StorePath, String>,
+    /// Items that are not to be had from it, since it gave something else or gives up each time.
+    useless: Remembered<StorePath, UpstreamError>,
+    /// Items whose nars broke off, and where.
+    broken: Remembered<StorePath, Vec<Uri>>,
 }
 
 /// An item that a trusted key has signed, and where its nar can be had.
@@ -64,7 +65,10 @@ pub(crate) struct Offer {
 /// A nar that begins to come.
 #[derive(Debug)]
 pub(crate) struct Opened {
+    pub(crate) uri: Uri,
     pub(crate) incoming: Incoming,
+    /// Whether its end is announced: if not, it ends like one that was cut.
+    pub(crate) framed: bool,
     pub(crate) decoder: Decoder,
 }
 
@@ -80,14 +84,10 @@ impl Server {
             memory: Mutex::new(Memory {
                 found: Remembered::new(config.found_time, most),
                 missing: Remembered::new(config.missing_time, most),
-                lies: Remembered::new(config.lie_time, most),
+                useless: Remembered::new(config.lie_time, most),
                 broken: Remembered::new(config.lie_time, most),
             }),
         }
-    }
-
-    pub(crate) const fn url(&self) -> &ServerUrl {
-        &self.url
     }
 
     /// What it has under this path, if a trusted key has signed it.
@@ -146,7 +146,13 @@ impl Server {
         offer: &Offer,
     ) -> Result<Option<Opened>, UpstreamError> {
         let mut failure = None;
-        for (uri, compression) in &offer.sources {
+        let broken = self.broken(&offer.info.path);
+        // Where it broke off, it may not another time: but the others come first.
+        let (last, first): (Vec<_>, Vec<_>) = offer
+            .sources
+            .iter()
+            .partition(|(uri, _)| broken.contains(uri));
+        for (uri, compression) in first.into_iter().chain(last) {
             self.awake()?;
             let Ok(Some(decoder)) = Decoder::new(compression) else {
                 failure = Some(self.away(&format!("there is no memory to read {compression}")));
@@ -155,8 +161,14 @@ impl Server {
             match http.get(&self.url, uri.clone(), self.answer_time).await {
                 Ok(answer) => {
                     self.health.answered();
-                    let incoming = answer.into_body();
-                    return Ok(Some(Opened { incoming, decoder }));
+                    let length = answer.headers().contains_key(CONTENT_LENGTH);
+                    let chunked = answer.headers().contains_key(TRANSFER_ENCODING);
+                    return Ok(Some(Opened {
+                        uri: uri.clone(),
+                        framed: length || chunked || answer.version() == Version::HTTP_2,
+                        incoming: answer.into_body(),
+                        decoder,
+                    }));
                 }
                 Err(HttpError::Missing) => self.health.answered(),
                 Err(HttpError::Away(why)) => return Err(self.failed(&why)),
@@ -167,31 +179,43 @@ impl Server {
     }
 
     /// It has given something else for an item.
-    pub(crate) fn lied(&self, path: &StorePath, what: &str) {
+    pub(crate) fn lied(&self, path: &StorePath, what: String) -> UpstreamError {
         tracing::warn!(server = %self.url, %path, what, "a substitute server lies");
-        self.memory()
-            .lies
-            .put(Instant::now(), path.clone(), what.to_owned());
-    }
-
-    /// The nar of an item broke off.
-    pub(crate) fn broke(&self, path: &StorePath, why: &str) {
-        tracing::warn!(server = %self.url, %path, why, "a substitute broke off");
-        self.memory()
-            .broken
-            .put(Instant::now(), path.clone(), why.to_owned());
-    }
-
-    /// What it gave instead of an item not long ago, if it did.
-    pub(crate) fn lie(&self, path: &StorePath) -> Option<UpstreamError> {
-        let what = self.memory().lies.get(Instant::now(), path)?;
         let server = self.url.to_string();
-        Some(UpstreamError::Lied { server, what })
+        let error = UpstreamError::Lied { server, what };
+        let mut memory = self.memory();
+        memory
+            .useless
+            .put(Instant::now(), path.clone(), error.clone());
+        error
     }
 
-    /// Whether the nar of an item broke off not long ago.
-    pub(crate) fn breaks(&self, path: &StorePath) -> bool {
-        self.memory().broken.get(Instant::now(), path).is_some()
+    /// The nar of an item broke off there. The second time at the same place, after all other places, it is not to be
+    /// had from this server.
+    pub(crate) fn broke(&self, path: &StorePath, uri: &Uri, why: &str) -> UpstreamError {
+        tracing::warn!(server = %self.url, %path, why, "a substitute broke off");
+        let error = self.away(why);
+        let mut places = self.broken(path);
+        let (now, mut memory) = (Instant::now(), self.memory());
+        if places.contains(uri) {
+            memory.broken.forget(path);
+            memory.useless.put(now, path.clone(), error.clone());
+        } else {
+            places.push(uri.clone());
+            memory.broken.put(now, path.clone(), places);
+        }
+        error
+    }
+
+    /// Why an item is not to be had from it, if that was seen not long ago.
+    pub(crate) fn useless(&self, path: &StorePath) -> Option<UpstreamError> {
+        self.memory().useless.get(Instant::now(), path)
+    }
+
+    /// Where the nar of an item broke off not long ago.
+    pub(crate) fn broken(&self, path: &StorePath) -> Vec<Uri> {
+        let places = self.memory().broken.get(Instant::now(), path);
+        places.unwrap_or_default()
     }
 
     /// What it said of an item does not hold any more.

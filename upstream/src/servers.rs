@@ -56,7 +56,7 @@ impl SubstituteServers {
     async fn find_one(&self, path: &StorePath) -> Result<Option<ItemInfo>, UpstreamError> {
         let mut failure = None;
         for server in &self.servers {
-            if server.lie(path).is_some() {
+            if server.useless(path).is_some() {
                 continue;
             }
             match server.find(&self.http, &self.keys, path).await {
@@ -126,27 +126,23 @@ impl Upstream for SubstituteServers {
     }
 
     async fn nar(&self, info: &ItemInfo) -> Result<Body, UpstreamError> {
-        let (mut failure, mut lied) = (None, None);
+        let (mut failure, mut useless) = (None, None);
         // Where it broke off, another time it may not: but the others come first.
-        for broken in [false, true] {
-            for server in self
-                .servers
-                .iter()
-                .filter(|server| server.breaks(&info.path) == broken)
-            {
-                if let Some(lie) = server.lie(&info.path) {
-                    lied = lied.or(Some(lie));
-                    continue;
-                }
-                match self.open(server, info).await {
-                    Ok(Some(body)) => return Ok(body),
-                    Ok(None) => {}
-                    Err(error) => failure = failure.or(Some(error)),
-                }
+        let broken = |server: &&Arc<Server>| !server.broken(&info.path).is_empty();
+        let (last, first): (Vec<_>, Vec<_>) = self.servers.iter().partition(broken);
+        for server in first.into_iter().chain(last) {
+            if let Some(why) = server.useless(&info.path) {
+                useless = useless.or(Some(why));
+                continue;
+            }
+            match self.open(server, info).await {
+                Ok(Some(body)) => return Ok(body),
+                Ok(None) => {}
+                Err(error) => failure = failure.or(Some(error)),
             }
         }
         Err(failure
-            .or(lied)
+            .or(useless)
             .unwrap_or_else(|| UpstreamError::Gone(info.path.clone())))
     }
 }

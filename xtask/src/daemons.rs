@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use grange_signatures::guix::{Acl, SecretKey};
 
 use crate::run;
+use crate::servers::{self, Beside};
 
 /// How long a daemon may take to listen.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -49,12 +50,14 @@ impl Daemons {
             if all.runs("xtask/guix", &guix, &socket) {
                 all.add("GRANGE_TEST_GUIX_SOCKET", &socket);
                 all.add("GRANGE_TEST_GUIX_KEY", &key);
+                all.adds("guix publish", servers::guix(&guix));
             }
         }
         if can_run("nix-daemon", Path::new("/usr/bin/nix-daemon"))? {
             let socket = nix.join("var/nix/daemon-socket/socket");
             if all.runs("xtask/nix", &nix, &socket) {
                 all.add("GRANGE_TEST_NIX_SOCKET", &socket);
+                all.adds("caches of nix copy", servers::nix(&nix));
             }
         }
         Ok(all)
@@ -62,6 +65,17 @@ impl Daemons {
 
     fn add(&mut self, name: &'static str, path: &Path) {
         self.environment.push((name, path.display().to_string()));
+    }
+
+    /// Keeps what runs beside a daemon.
+    fn adds(&mut self, what: &str, beside: Result<Beside>) {
+        match beside {
+            Ok(beside) => {
+                self.running.extend(beside.running);
+                self.environment.extend(beside.environment);
+            }
+            Err(error) => eprintln!("xtask: tests with real {what} are skipped: {error:#}"),
+        }
     }
 
     /// Runs one; a machine that forbids what it needs, such as mounts, has its tests skipped.

@@ -7,6 +7,7 @@ mod daemons;
 mod edges;
 mod install;
 mod run;
+mod servers;
 mod tidy;
 
 use std::process::ExitCode;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use grange_upstream::ServerUrl;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body_util::BodyExt;
 use http_body_util::StreamBody;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -26,6 +26,8 @@ pub(crate) enum Reply {
     Status(u16),
     To(String),
     With(&'static str, &'static str, Bytes),
+    /// These bytes, and the end of the connection is their end.
+    Unframed(Bytes),
     /// Nothing, ever.
     Silence,
     /// These bytes, and then nothing, ever.
@@ -136,7 +138,7 @@ impl Fake {
 }
 
 async fn answer(reply: Reply) -> io::Result<Response<UnsyncBoxBody<Bytes, io::Error>>> {
-    let (mut status, mut header) = (200, None);
+    let (mut status, mut header, mut version) = (200, None, Version::HTTP_11);
     let body = match reply {
         Reply::Is(bytes) => stream::iter([Ok(bytes)]).boxed(),
         Reply::Status(code) => {
@@ -152,6 +154,15 @@ async fn answer(reply: Reply) -> io::Result<Response<UnsyncBoxBody<Bytes, io::Er
             header = Some((name, value.to_owned()));
             stream::iter([Ok(bytes)]).boxed()
         }
+        Reply::Unframed(bytes) => {
+            version = Version::HTTP_10;
+            let start = stream::once(async {
+                // Not all at once, or its length would be known.
+                tokio::task::yield_now().await;
+                Ok(bytes)
+            });
+            start.boxed()
+        }
         Reply::Silence => std::future::pending().await,
         Reply::Stalls(bytes) => stream::iter([Ok(bytes)]).chain(stream::pending()).boxed(),
         Reply::Breaks(bytes) => {
@@ -164,7 +175,7 @@ async fn answer(reply: Reply) -> io::Result<Response<UnsyncBoxBody<Bytes, io::Er
         }
         Reply::Endless(bytes) => stream::repeat_with(move || Ok(bytes.clone())).boxed(),
     };
-    let mut response = Response::builder().status(status);
+    let mut response = Response::builder().status(status).version(version);
     if let Some((name, value)) = header {
         response = response.header(name, value);
     }

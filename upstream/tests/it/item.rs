@@ -100,13 +100,14 @@ impl Item {
     }
 
     pub(crate) fn signed(&self, sources: &[(&str, Compression)], key: &guix::SecretKey) -> String {
-        let sources = sources.iter();
-        let sources = sources
-            .map(|(url, compression)| Source::new(url.parse().unwrap(), compression.clone()));
+        let source = |(url, compression): &(&str, Compression)| {
+            Source::new(url.parse().unwrap(), compression.clone())
+        };
+        let sources: Vec<_> = sources.iter().map(source).collect();
         let facts = self.facts.clone();
         let narinfo = match Dialect::of(self.path().store()) {
-            Dialect::Guix => Narinfo::guix(facts, sources.collect(), Some((key, "h"))),
-            Dialect::Nix => Narinfo::nix(facts, sources.next_back().unwrap(), &[&nix_secret()]),
+            Dialect::Guix => Narinfo::guix(facts, sources, Some((key, "h"))),
+            Dialect::Nix => Narinfo::nix(facts, sources[0].clone(), &[&nix_secret()]),
         };
         narinfo.unwrap().print()
     }

@@ -17,4 +17,5 @@ mod found;
 mod hostile;
 mod item;
 mod nars;
+mod real;
 mod tls;

@@ -181,12 +181,56 @@ async fn stalls_and_connections_that_end() {
         for _ in 0..2 {
             fetch(&alone, &item.info()).await.unwrap_err();
         }
-        assert_eq!(
-            bad.asked("/nar/x"),
-            3,
-            "it is tried again if nobody else has it"
+        let tried = bad.asked("/nar/x");
+        assert_eq!(tried, 3, "it is tried again if nobody else has it");
+        // Enough: who has asked in vain twice had better build it.
+        let error = fetch(&alone, &item.info()).await.unwrap_err();
+        assert!(
+            matches!(error, UpstreamError::Unavailable { .. }),
+            "{error}"
         );
+        assert_eq!(bad.asked("/nar/x"), 3);
+        assert_eq!(find(&alone, item.path()).await, Ok(None));
     }
+}
+
+#[tokio::test]
+async fn what_one_file_lacks_another_has() {
+    let item = Item::guix("a");
+    let mut files = item.files();
+    let sources = [
+        ("nar/zstd", Compression::Zstd),
+        ("nar/gzip", Compression::Gzip),
+        ("nar/xz", Compression::Xz),
+    ];
+    files[1].1 = Reply::Is(item.narinfo(&sources).into());
+    files.push(("/nar/zstd".to_owned(), Reply::Breaks("".into())));
+    files.push(("/nar/gzip".to_owned(), Reply::Breaks("".into())));
+    files.push(("/nar/xz".to_owned(), Reply::Is(xz(&item.nar).into())));
+    let server = Fake::of_files(files).await;
+    let client = client(&[&server]);
+    for _ in 0..2 {
+        fetch(&client, &item.info()).await.unwrap_err();
+    }
+    assert_eq!(fetch(&client, &item.info()).await.as_ref(), Ok(&item.nar));
+}
+
+#[tokio::test]
+async fn a_body_without_a_length_that_is_cut() {
+    // As `guix publish` sends them: an end of the connection is an end of the nar, or not.
+    let item = Item::guix("a");
+    let server =
+        Fake::of_files(item.files_with(Reply::Unframed(item.nar[..1000].to_vec().into()))).await;
+    let error = fetch(&client(&[&server]), &item.info()).await.unwrap_err();
+    assert!(
+        matches!(error, UpstreamError::Unavailable { .. }),
+        "{error}"
+    );
+    let server = Fake::of_files(item.files_with(Reply::Unframed(item.nar.to_vec().into()))).await;
+    assert_eq!(
+        fetch(&client(&[&server]), &item.info()).await.as_ref(),
+        Ok(&item.nar)
+    );
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use grange_agent_core::{Jitter, Settings};
-use grange_interfaces::{Builder, Clock, Endpoint, LocalStore, Peer, Stop};
+use grange_interfaces::{Builder, Clock, Endpoint, LocalStore, Peer, Stop, Upstream};
 use tokio::sync::{Notify, watch};
 
 use crate::calls::Coordinator;
@@ -23,6 +23,8 @@ pub struct Parts {
     pub builder: Arc<dyn Builder>,
     /// The store that it builds into.
     pub store: Arc<dyn LocalStore>,
+    /// Where inputs come from that the coordinator does not have, and those that it would have to fetch itself.
+    pub upstream: Option<Arc<dyn Upstream>>,
     /// Where `now` comes from.
     pub clock: Arc<dyn Clock>,
     /// What waiting times and session ids are drawn from. It should differ between agents.
@@ -51,6 +53,7 @@ impl Agent {
             endpoint,
             builder,
             store,
+            upstream,
             clock,
             seed,
         } = parts;
@@ -73,6 +76,7 @@ impl Agent {
         let coordinator = Arc::new(Coordinator::new(endpoint, peer, Arc::clone(&clock)));
         let fetcher = Fetcher::new(
             Arc::clone(&coordinator),
+            upstream.clone(),
             Arc::clone(&store),
             Arc::clone(&clock),
             Jitter::new(jitter.draw()),
@@ -98,6 +102,7 @@ impl Agent {
             coordinator,
             builder,
             store,
+            upstream,
             clock,
             fetcher,
             claims: Arc::new(Claims::default()),

@@ -16,7 +16,7 @@
 //!
 //! let id = "0195f3c0-0000-7000-8000-000000000001".parse()?;
 //! let config = AgentConfig::new(id, Secret("…".into()), "/var/lib/grange-agent");
-//! let agent = Agent::new(config, Parts { endpoint, builder, store, clock, seed: 1 })?;
+//! let agent = Agent::new(config, Parts { endpoint, builder, store, upstream: None, clock, seed: 1 })?;
 //! let (mut stopper, stop) = Stop::new();
 //! // Elsewhere, when it is time: stopper.stop();
 //! agent.run(stop).await?;

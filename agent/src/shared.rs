@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use grange_agent_core::Jitter;
-use grange_interfaces::{Builder, Clock, LocalStore};
+use grange_interfaces::{Builder, Clock, LocalStore, Upstream};
 use grange_model::Tags;
 
 use crate::AgentConfig;
@@ -24,6 +24,7 @@ pub(crate) struct Shared {
     pub(crate) coordinator: Arc<Coordinator>,
     pub(crate) builder: Arc<dyn Builder>,
     pub(crate) store: Arc<dyn LocalStore>,
+    pub(crate) upstream: Option<Arc<dyn Upstream>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) fetcher: Fetcher,
     pub(crate) claims: Arc<Claims>,

@@ -25,4 +25,4 @@ pub mod logging;
 pub mod output;
 pub mod places;
 pub mod progress;
-pub mod substitutes;
+pub mod upstream;

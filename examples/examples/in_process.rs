@@ -59,6 +59,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
             endpoint: coordinator.endpoint(),
             builder: Arc::new(SandboxBuilder::new(Arc::clone(&store), sandbox).await?),
             store,
+            upstream: None,
             clock: Arc::new(SystemClock),
             seed: rand::random(),
         },

@@ -84,6 +84,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
                 SandboxBuilder::new(Arc::clone(&store), sandbox).await?,
             )),
             store,
+            upstream: None,
             clock: Arc::new(SystemClock),
             seed: rand::random(),
         },

@@ -60,6 +60,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
             endpoint: Arc::new(HttpEndpoint::connect(url, ClientConfig::default())?),
             builder: Arc::new(SandboxBuilder::new(Arc::clone(&store), sandbox).await?),
             store,
+            upstream: None,
             clock: Arc::new(SystemClock),
             seed: rand::random(),
         },

@@ -38,6 +38,13 @@ impl FetchError {
         }
     }
 
+    /// No substitute server gave `path`, and the coordinator does not have it.
+    pub(crate) fn upstream(path: &StorePath, why: &str) -> Self {
+        Self::Other(format!(
+            "{path} did not come from a substitute server: {why}"
+        ))
+    }
+
     /// The store did not take `path`.
     pub(crate) fn import(path: &StorePath, error: &LocalStoreError) -> Self {
         match error {

@@ -8,10 +8,11 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, Shared, WeakShared, try_join_all};
 use grange_agent_core::Jitter;
 use grange_derivation::StorePath;
-use grange_interfaces::{Clock, LocalStore};
+use grange_interfaces::{Clock, LocalStore, Upstream};
 use tokio::sync::Semaphore;
 
 use super::source::Source;
+use super::upstream::{UpstreamFailure, import};
 use super::{FetchError, Wanted};
 use crate::calls::Coordinator;
 
@@ -20,6 +21,7 @@ type Fetch = BoxFuture<'static, Result<(), FetchError>>;
 /// Fetches items into the agent's store.
 pub(crate) struct Fetcher {
     coordinator: Arc<Coordinator>,
+    upstream: Option<Arc<dyn Upstream>>,
     store: Arc<dyn LocalStore>,
     clock: Arc<dyn Clock>,
     jitter: Mutex<Jitter>,
@@ -39,6 +41,7 @@ impl fmt::Debug for Fetcher {
 impl Fetcher {
     pub(crate) fn new(
         coordinator: Arc<Coordinator>,
+        upstream: Option<Arc<dyn Upstream>>,
         store: Arc<dyn LocalStore>,
         clock: Arc<dyn Clock>,
         jitter: Jitter,
@@ -46,6 +49,7 @@ impl Fetcher {
     ) -> Self {
         Self {
             coordinator,
+            upstream,
             store,
             clock,
             jitter: Mutex::new(jitter),
@@ -102,6 +106,7 @@ impl Fetcher {
     fn one(&self, item: Wanted, before: Vec<Shared<Fetch>>) -> Fetch {
         let (coordinator, clock) = (Arc::clone(&self.coordinator), Arc::clone(&self.clock));
         let (store, room) = (Arc::clone(&self.store), Arc::clone(&self.room));
+        let upstream = self.upstream.clone().filter(|_| item.upstream);
         let jitter = Jitter::new(
             self.jitter
                 .lock()
@@ -111,10 +116,31 @@ impl Fetcher {
         async move {
             try_join_all(before).await?;
             let _permit = room.acquire_owned().await;
-            let info = item.info.clone();
+            let Wanted { info, file, .. } = item;
+            let failed = match upstream {
+                None => None,
+                Some(upstream) => match import(&*upstream, &*store, &info).await {
+                    Ok(()) => return Ok(()),
+                    Err(UpstreamFailure::Store(error)) => return Err(error),
+                    Err(UpstreamFailure::Not(why)) => Some(why),
+                },
+            };
+            let Some(file) = file else {
+                return Err(failed.map_or_else(
+                    || FetchError::Missing(info.path.clone()),
+                    |why| FetchError::upstream(&info.path, &why),
+                ));
+            };
             let failure = Arc::new(Mutex::new(None));
-            let source = Source::new(coordinator, clock, jitter, item, Arc::clone(&failure))
-                .map_err(|error| FetchError::Other(error.to_string()))?;
+            let source = Source::new(
+                coordinator,
+                clock,
+                jitter,
+                &info,
+                file,
+                Arc::clone(&failure),
+            )
+            .map_err(|error| FetchError::Other(error.to_string()))?;
             store
                 .import(&info, source.into_body())
                 .await
@@ -123,7 +149,11 @@ impl Fetcher {
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)
                         .take();
-                    failure.unwrap_or_else(|| FetchError::import(&info.path, &error))
+                    let error = failure.unwrap_or_else(|| FetchError::import(&info.path, &error));
+                    match (error, failed) {
+                        (FetchError::Missing(path), Some(why)) => FetchError::upstream(&path, &why),
+                        (error, _) => error,
+                    }
                 })
         }
         .boxed()

@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use grange_agent_core::{Backoff, Jitter};
-use grange_interfaces::{Body, Clock, Refusal};
+use grange_derivation::StorePath;
+use grange_interfaces::{Body, Clock, ItemInfo, Refusal};
 use tracing::debug;
 
 use super::decode::Decompressor;
-use super::wanted::file_size;
-use super::{FetchError, Wanted};
+use super::{FetchError, File};
 use crate::calls::{Coordinator, is_void, retry_after};
 use crate::pause::pause;
 
@@ -22,13 +22,16 @@ pub(crate) struct Source {
     coordinator: Arc<Coordinator>,
     clock: Arc<dyn Clock>,
     jitter: Jitter,
-    wanted: Wanted,
+    path: StorePath,
+    /// Bytes of the nar.
+    nar_size: u64,
+    file: File,
+    /// Nothing more is to come.
+    ended: bool,
     /// Compressed bytes that came.
     offset: u64,
     /// Bytes that they decompressed to.
     made: u64,
-    /// There was an error: nothing more comes.
-    failed: bool,
     connection: Option<Body>,
     decompressor: Decompressor,
     backoff: Backoff,
@@ -41,17 +44,20 @@ impl Source {
         coordinator: Arc<Coordinator>,
         clock: Arc<dyn Clock>,
         jitter: Jitter,
-        wanted: Wanted,
+        info: &ItemInfo,
+        file: File,
         failure: Arc<Mutex<Option<FetchError>>>,
     ) -> std::io::Result<Self> {
         Ok(Self {
             coordinator,
             clock,
             jitter,
-            wanted,
+            path: info.path.clone(),
+            nar_size: info.nar_size,
+            file,
+            ended: false,
             offset: 0,
             made: 0,
-            failed: false,
             connection: None,
             decompressor: Decompressor::new()?,
             backoff: Backoff::ordinary(),
@@ -81,22 +87,19 @@ impl Source {
 
     fn finish(&mut self) {
         self.connection = None;
-        self.failed = true;
+        self.ended = true;
     }
 
     /// Whether all has come.
     fn is_complete(&self) -> bool {
-        match self.wanted.file_size {
+        match self.file.size {
             Some(size) => self.offset == size,
-            None => self.made == self.wanted.info.nar_size,
+            None => self.made == self.nar_size,
         }
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
-        if self.failed {
-            return Ok(None);
-        }
-        loop {
+        while !self.ended {
             let piece = self
                 .decompressor
                 .next()
@@ -125,15 +128,16 @@ impl Source {
                 }
             }
         }
+        Ok(None)
     }
 
     async fn connect(&mut self) -> Result<(), FetchError> {
-        let path = self.wanted.info.path.to_string();
+        let path = self.path.to_string();
         let (view, body) = match self.coordinator.fetch_item(&path, self.offset).await {
             Ok(answer) => answer,
             Err(refusal) => return self.broken(refusal).await,
         };
-        if view.file_hash != self.wanted.file_hash {
+        if view.file_hash != self.file.hash {
             if self.offset > 0 {
                 let message = format!("{path} was replaced while it was fetched");
                 return Err(FetchError::Later {
@@ -141,8 +145,7 @@ impl Source {
                     retry_after: None,
                 });
             }
-            self.wanted.file_size = file_size(&view);
-            self.wanted.file_hash = view.file_hash;
+            self.file = File::from(&view);
         }
         self.connection = Some(body);
         Ok(())
@@ -152,7 +155,7 @@ impl Source {
         self.backoff.succeeded();
         let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
         self.offset = self.offset.saturating_add(length);
-        if self.wanted.file_size.is_some_and(|size| self.offset > size) {
+        if self.file.size.is_some_and(|size| self.offset > size) {
             return Err(self.damaged("it has more bytes than announced"));
         }
         self.decompressor.feed(piece);
@@ -162,7 +165,7 @@ impl Source {
     /// Waits before the next connection, if there is to be one.
     async fn broken(&mut self, refusal: Refusal) -> Result<(), FetchError> {
         self.connection = None;
-        let path = &self.wanted.info.path;
+        let path = &self.path;
         let error = FetchError::refused(path, &refusal);
         if is_void(&refusal)
             || !matches!(error, FetchError::Later { .. })
@@ -177,9 +180,6 @@ impl Source {
     }
 
     fn damaged(&self, what: &str) -> FetchError {
-        FetchError::Other(format!(
-            "what came for {} is damaged: {what}",
-            self.wanted.info.path
-        ))
+        FetchError::Other(format!("what came for {} is damaged: {what}", self.path))
     }
 }

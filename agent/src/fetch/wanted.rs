@@ -1,18 +1,36 @@
-//! An item that the coordinator offers.
+//! An item to be fetched.
 
 use grange_derivation::{Hash, HashAlgo, StoreDir, StorePath};
 use grange_interfaces::ItemInfo;
 use grange_interfaces::message::ItemView;
 use grange_model::NarHash;
 
-/// An item that the coordinator offers.
+/// An item to be fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Wanted {
     pub(crate) info: ItemInfo,
-    /// Bytes of the compressed nar; none if the coordinator has it fetched from elsewhere and cannot know.
-    pub(crate) file_size: Option<u64>,
-    /// What the compressed bytes are told apart by.
-    pub(crate) file_hash: String,
+    /// Substitute servers are to be asked first.
+    pub(crate) upstream: bool,
+    /// What the coordinator sends, if it can.
+    pub(crate) file: Option<File>,
+}
+
+/// The compressed nar that the coordinator sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct File {
+    /// How many bytes; none if the coordinator has it fetched from elsewhere and cannot know.
+    pub(crate) size: Option<u64>,
+    /// What its bytes are told apart by.
+    pub(crate) hash: String,
+}
+
+impl From<&ItemView> for File {
+    fn from(view: &ItemView) -> Self {
+        Self {
+            size: (!view.upstream).then_some(view.file_size),
+            hash: view.file_hash.clone(),
+        }
+    }
 }
 
 impl Wanted {
@@ -39,13 +57,17 @@ impl Wanted {
         };
         Ok(Self {
             info,
-            file_size: file_size(view),
-            file_hash: view.file_hash.clone(),
+            upstream: view.upstream,
+            file: Some(File::from(view)),
         })
     }
-}
 
-/// Bytes of the compressed nar, where that is known.
-pub(super) fn file_size(view: &ItemView) -> Option<u64> {
-    (!view.upstream).then_some(view.file_size)
+    /// What only a substitute server has.
+    pub(crate) const fn of_upstream(info: ItemInfo) -> Self {
+        Self {
+            info,
+            upstream: true,
+            file: None,
+        }
+    }
 }

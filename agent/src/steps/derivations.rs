@@ -14,9 +14,10 @@ use grange_interfaces::{ItemInfo, LocalStoreError};
 use grange_model::NarHash;
 use sha2::Digest;
 
-use super::inputs::references_first;
+use super::inputs::{references_first, sorted};
 use super::job::Verified;
-use super::{Problem, SetupFailure, StepError};
+use super::upstream::gather;
+use super::{Problem, StepError};
 use crate::fetch::Wanted;
 use crate::shared::Shared;
 
@@ -125,15 +126,17 @@ async fn sources(shared: &Shared, texts: &HashMap<StorePath, Text>) -> Result<()
             format!("the coordinator offers a bad source: {error}"),
         )
     })?;
-    let offered: HashSet<_> = wanted.iter().map(|item| &item.info.path).collect();
-    let missing = lacking.iter().filter(|path| !offered.contains(path));
-    let missing: Vec<_> = missing.map(ToString::to_string).collect();
-    if !missing.is_empty() {
-        return Err(StepError::Setup(SetupFailure::missing(missing)));
-    }
-    let paths = wanted.iter().map(|item| item.info.path.clone()).collect();
+    let offered: HashSet<_> = wanted.iter().map(|item| item.info.path.clone()).collect();
+    let missing = lacking.into_iter().filter(|path| !offered.contains(path));
+    let elsewhere = gather(shared, missing.collect(), &offered).await?;
+    let found = elsewhere.fetch.iter().map(|item| item.info.path.clone());
+    let paths = offered.into_iter().chain(found).collect();
     let lacking: HashSet<_> = self::lacking(shared, paths).await?.into_iter().collect();
     let mut fetch = wanted;
+    if !elsewhere.fetch.is_empty() {
+        fetch.extend(elsewhere.fetch);
+        fetch = sorted(fetch);
+    }
     fetch.retain(|item| lacking.contains(&item.info.path));
     Ok(shared.fetcher.fetch(fetch).await?)
 }

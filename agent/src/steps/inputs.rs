@@ -6,8 +6,10 @@ use grange_derivation::{Derivation, StorePath};
 use grange_interfaces::message::JobAnswer;
 use grange_interfaces::{ItemInfo, LocalStore, LocalStoreError};
 
-use super::{Problem, SetupFailure, StepError};
+use super::upstream::gather;
+use super::{Problem, StepError};
 use crate::fetch::Wanted;
+use crate::shared::Shared;
 
 /// The inputs of a build.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,7 +24,7 @@ pub(crate) struct Inputs {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Offered {
     wanted: Vec<Wanted>,
-    /// What has to be in the agent's store, since it cannot come from the coordinator.
+    /// What has to be in the agent's store or to come from elsewhere, since the coordinator does not have it.
     lacking: Vec<StorePath>,
 }
 
@@ -58,8 +60,9 @@ impl Offered {
         offered.chain(self.lacking.iter().cloned()).collect()
     }
 
-    /// Looks up what is in the agent's store.
-    pub(crate) async fn resolve(self, store: &dyn LocalStore) -> Result<Inputs, StepError> {
+    /// Looks up what is in the agent's store, and what else can be had from substitute servers.
+    pub(crate) async fn resolve(self, shared: &Shared) -> Result<Inputs, StepError> {
+        let store = &*shared.store;
         let paths = self.paths();
         let found = store.query(&paths).await.map_err(|error| failed(&error))?;
         let (offered, lacking) = found.split_at(self.wanted.len().min(found.len()));
@@ -68,27 +71,47 @@ impl Offered {
         for (path, info) in self.lacking.iter().zip(lacking) {
             match info {
                 Some(info) => local.push(info.clone()),
-                None => missing.push(path.to_string()),
+                None => missing.push(path.clone()),
             }
-        }
-        if !missing.is_empty() {
-            return Err(StepError::Setup(SetupFailure::missing(missing)));
         }
         let known: HashSet<StorePath> = self
             .wanted
             .iter()
             .map(|item| item.info.path.clone())
             .collect();
+        let elsewhere = gather(shared, missing, &known).await?;
+        local.extend(elsewhere.local);
         // What is only here refers to what is here, but may also be referred to by what is offered.
         let mut all = closure(store, local, &known).await?;
-        all.extend(self.wanted.iter().map(|item| item.info.path.clone()));
-        let fetch = self.wanted.into_iter().zip(offered);
-        let fetch = fetch
+        let fetch: HashSet<StorePath> = self
+            .wanted
+            .iter()
+            .zip(offered)
             .filter(|(_, info)| info.is_none())
-            .map(|(item, _)| item)
+            .map(|(item, _)| item.info.path.clone())
+            .chain(elsewhere.fetch.iter().map(|item| item.info.path.clone()))
             .collect();
-        Ok(Inputs { all, fetch })
+        let mut wanted = self.wanted;
+        if !elsewhere.fetch.is_empty() {
+            wanted.extend(elsewhere.fetch);
+            wanted = sorted(wanted);
+        }
+        all.extend(wanted.iter().map(|item| item.info.path.clone()));
+        wanted.retain(|item| fetch.contains(&item.info.path));
+        Ok(Inputs { all, fetch: wanted })
     }
+}
+
+/// The same items, references first.
+pub(crate) fn sorted(items: Vec<Wanted>) -> Vec<Wanted> {
+    let roots = items.iter().map(|item| item.info.path.clone()).collect();
+    let mut items: HashMap<_, _> = items
+        .into_iter()
+        .map(|item| (item.info.path.clone(), item))
+        .collect();
+    let references = |path: &StorePath| Some(items.get(path)?.info.references.clone());
+    let order = references_first(roots, references);
+    order.iter().filter_map(|path| items.remove(path)).collect()
 }
 
 /// These items and all that they refer to, references first, without what is known.
@@ -154,7 +177,7 @@ pub(crate) fn references_first(
     sorted
 }
 
-fn failed(error: &LocalStoreError) -> StepError {
+pub(crate) fn failed(error: &LocalStoreError) -> StepError {
     StepError::setup(
         Problem::Other,
         format!("the agent's store cannot be asked: {error}"),

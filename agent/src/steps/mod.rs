@@ -9,6 +9,7 @@ mod prepare;
 mod report;
 mod spool;
 mod upload;
+mod upstream;
 
 pub(crate) use build::build;
 pub(crate) use error::{Problem, SetupFailure, StepError};

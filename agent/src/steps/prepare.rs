@@ -35,8 +35,10 @@ async fn ready(shared: &Shared, context: &Context) -> Result<Ready, StepError> {
     verified.check_system(&shared.systems)?;
     let offered = Offered::read(&verified.derivation, &answer)?;
     drop(answer);
-    let claim = shared.claims.claim(offered.paths());
-    let inputs = offered.resolve(&*shared.store).await?;
+    let offers = shared.claims.claim(offered.paths());
+    let inputs = offered.resolve(shared).await?;
+    let claim = shared.claims.claim(inputs.all.clone());
+    drop(offers);
     let outputs: Vec<_> = verified
         .derivation
         .outputs

@@ -18,3 +18,4 @@ mod setup;
 mod stops;
 mod store;
 mod uploads;
+mod upstream;

@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::builder::{Play, Player};
 use crate::farm::Farm;
 use crate::store::{Store, info};
+use crate::upstream::FakeUpstream;
 
 #[derive(Debug)]
 pub(crate) struct TestClock(Instant);
@@ -40,6 +41,7 @@ pub(crate) struct Rig {
     pub(crate) store: Arc<Store>,
     pub(crate) player: Arc<Player>,
     pub(crate) clock: Arc<TestClock>,
+    pub(crate) upstream: Option<Arc<FakeUpstream>>,
     pub(crate) config: AgentConfig,
 }
 
@@ -117,6 +119,7 @@ impl Rig {
             store,
             player: Arc::new(player),
             clock: Arc::new(TestClock(Instant::now())),
+            upstream: None,
             config,
         }
     }
@@ -138,6 +141,7 @@ impl Rig {
             endpoint: Arc::clone(&self.farm) as _,
             builder: Arc::clone(&self.player) as _,
             store: Arc::clone(&self.store) as _,
+            upstream: self.upstream.clone().map(|upstream| upstream as _),
             clock: Arc::clone(&self.clock) as _,
             seed: 1,
         };

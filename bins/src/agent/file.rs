@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::cli::BuilderKind;
 use crate::failure;
+use crate::upstream::UpstreamSettings;
 
 /// What a configuration file may say. Durations are written like `90s`, `10m`, `2h`. Relative paths are relative to the
 /// file. What the defaults are stands in `packaging/agent.toml`.
@@ -38,6 +39,12 @@ pub struct ConfigFile {
     pub cores: Option<u32>,
     /// CA certificates to trust.
     pub ca: Option<PathBuf>,
+    /// Substitute servers of others.
+    #[serde(default)]
+    pub substitute_urls: Vec<String>,
+    /// Whose signatures count there.
+    #[serde(default)]
+    pub substitute_keys: Vec<String>,
     /// How many results are sent at once.
     pub uploads: Option<u32>,
     /// How many results may wait to be sent before no further build is begun.
@@ -148,5 +155,6 @@ impl ConfigFile {
         for path in paths.into_iter().flatten() {
             *path = base.join(&*path);
         }
+        UpstreamSettings::make_absolute(&mut self.substitute_keys, base);
     }
 }

@@ -15,6 +15,7 @@ use crate::cli::tags;
 use crate::connect::{parse_url, read_secret};
 use crate::durations::parse_duration;
 use crate::failure;
+use crate::upstream::UpstreamSettings;
 
 /// All that was decided, checked.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub struct Settings {
     pub agent: AgentConfig,
     /// What builds.
     pub builder: BuilderSettings,
+    /// Where inputs come from that the coordinator does not have.
+    pub upstream: UpstreamSettings,
 }
 
 /// What builds, and in which store.
@@ -96,6 +99,13 @@ impl Settings {
         let farm_key = farm_key.unwrap_or_else(|| state_dir.join("keys/farm.sec"));
         let mut agent = AgentConfig::new(uuid, password, state_dir);
         configure(&mut agent, flags, &file)?;
+        let ca = flags.ca.clone().or_else(|| file.ca.clone());
+        let mut upstream = UpstreamSettings {
+            urls: flags.substitute_urls.clone(),
+            keys: flags.substitute_keys.clone(),
+            ca: ca.clone(),
+        };
+        upstream.or(file.substitute_urls, file.substitute_keys);
         let builder = match kind.socket() {
             None => BuilderSettings::Sandbox {
                 store: StoreConfig::new(directory, store_dir),
@@ -119,9 +129,10 @@ impl Settings {
         };
         Ok(Self {
             coordinator,
-            ca: flags.ca.clone().or_else(|| file.ca.clone()),
+            ca,
             agent,
             builder,
+            upstream,
         })
     }
 }

@@ -13,7 +13,7 @@ use super::resolve;
 use crate::cli::{CheckArgs, SubstitutesCommand};
 use crate::failure::Exit;
 use crate::output::Output;
-use crate::substitutes::servers;
+use crate::upstream::UpstreamSettings;
 
 /// How many outputs are asked for at once.
 const PART: usize = 500;
@@ -39,8 +39,12 @@ pub(super) async fn run(command: SubstitutesCommand, output: Output) -> anyhow::
     let mut missing: BTreeSet<_> = outputs.iter().map(ToString::to_string).collect();
     let mut is_unavailable = false;
     for url in &args.urls {
-        let server = servers(std::slice::from_ref(url), &args.keys)?;
-        let server = server.context("there is one server")?;
+        let server = UpstreamSettings {
+            urls: vec![url.clone()],
+            keys: args.keys.clone(),
+            ca: None,
+        };
+        let server = server.open()?.context("there is one server")?;
         let found = ask(url, &*server, &outputs).await;
         missing.retain(|path| found.missing.contains(path));
         is_unavailable |= found.unavailable.is_some();

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use serde::Deserialize;
 
 use crate::failure;
+use crate::upstream::UpstreamSettings;
 
 /// What a configuration file may say. Durations are written like `90s`, `10m`, `2h`, `30d`. Relative paths are relative
 /// to the file. What the defaults are stands in `packaging/coordinator.toml`.
@@ -142,6 +143,8 @@ impl ConfigFile {
         for path in others.into_iter().flatten().chain(tls).chain(nix_keys) {
             *path = base.join(&*path);
         }
+        let keys = self.substitutes.keys.as_deref_mut().unwrap_or_default();
+        UpstreamSettings::make_absolute(keys, base);
     }
 }
 

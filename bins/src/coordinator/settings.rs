@@ -16,7 +16,7 @@ use super::file::{ConfigFile, FarmSection, SubstitutesSection};
 use super::publish::Publish;
 use super::read_tokens;
 use crate::durations::parse_duration;
-use crate::substitutes::servers;
+use crate::upstream::UpstreamSettings;
 use crate::{failure, places};
 
 /// Where agents reach a coordinator that is not told otherwise.
@@ -184,9 +184,18 @@ fn upstreams(
     let keys = said(&flags.substitute_keys, file.keys);
     let urls = said(&flags.substitute_urls, file.urls);
     let derivation_urls = said(&flags.derivation_substitute_urls, file.derivation_urls);
+    let open = |urls| {
+        let keys = keys.clone();
+        UpstreamSettings {
+            urls,
+            keys,
+            ca: None,
+        }
+        .open()
+    };
     Ok(Upstreams {
-        items: servers(&urls, &keys)?,
-        derivations: servers(&derivation_urls, &keys)?,
+        items: open(urls)?,
+        derivations: open(derivation_urls)?,
     })
 }
 

@@ -23,6 +23,7 @@ use crate::agent::{BuilderKind, BuilderSettings, Settings, assemble};
 use crate::connect::{SOFTWARE, client_config};
 use crate::coordinator::{Token, open_datastore};
 use crate::output::note;
+use crate::upstream::UpstreamSettings;
 
 /// How many agents there are.
 const AGENTS: usize = 2;
@@ -97,6 +98,7 @@ impl Farm {
                 coordinator: url.clone(),
                 ca: None,
                 agent: config,
+                upstream: UpstreamSettings::default(),
                 builder,
             });
             let agent = agent.await?;

@@ -177,6 +177,10 @@ impl<S: ArtifactStore> ArtifactStore for GatedArtifacts<S> {
         self.inner.read(source, range).await
     }
 
+    async fn file(&self, blob: BlobId) -> Result<Option<std::fs::File>, ArtifactError> {
+        self.inner.file(blob).await
+    }
+
     async fn discard(&self, upload: &UploadId) -> Result<(), ArtifactError> {
         self.inner.discard(upload).await
     }

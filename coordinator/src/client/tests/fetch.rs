@@ -24,7 +24,6 @@ fn item() -> (ItemView, Vec<u8>) {
     let digested = digest.finish().unwrap();
     let file = zstd::encode_all(nar.as_slice(), 3).unwrap();
     let view = ItemView {
-        upstream: false,
         path: PATH.into(),
         nar_hash: digested.hash().to_base16(),
         nar_size: digested.size,
@@ -32,6 +31,7 @@ fn item() -> (ItemView, Vec<u8>) {
         deriver: None,
         file_size: file.len() as u64,
         file_hash: Hash::sha256(&file).to_base16(),
+        upstream: false,
     };
     (view, file)
 }

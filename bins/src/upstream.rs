@@ -54,10 +54,12 @@ impl UpstreamSettings {
     pub fn open(&self) -> anyhow::Result<Option<Arc<dyn Upstream>>> {
         let wrong = |error: anyhow::Error| failure::config(failure::one_line(&error));
         let keys = self.read_keys().map_err(wrong)?;
-        if self.urls.is_empty() {
+        // An empty text stands for none, as it does for guix-daemon.
+        let urls: Vec<_> = self.urls.iter().filter(|url| !url.is_empty()).collect();
+        if urls.is_empty() {
             return Ok(None);
         }
-        let urls = self.urls.iter().map(|url| url.parse());
+        let urls = urls.iter().map(|url| url.parse());
         let urls = urls
             .collect::<Result<_, _>>()
             .map_err(|error| wrong(anyhow::Error::from(error)))?;
@@ -132,6 +134,7 @@ mod tests {
     #[test]
     fn what_cannot_be_is_said() {
         assert!(settings(&[], &[]).open().unwrap().is_none());
+        assert!(settings(&[""], &[]).open().unwrap().is_none());
         for (urls, keys, says) in [
             (&["http://h"][..], &[][..], "no trusted keys"),
             (&["h"], &["/dev/null"], "no key in it"),

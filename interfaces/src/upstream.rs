@@ -55,7 +55,7 @@ pub trait Upstream: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     ///
-    /// [`UpstreamError::Gone`] if no server has an item of that hash and size; `Unavailable`. Later ones come in the
-    /// body.
+    /// [`UpstreamError::Gone`] if no server has an item of that hash and size; `Unavailable`; `Lied` if none is left but
+    /// such as gave something else for it not long ago. Later ones come in the body.
     async fn nar(&self, info: &ItemInfo) -> Result<Body, UpstreamError>;
 }

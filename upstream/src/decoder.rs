@@ -75,10 +75,15 @@ impl Decoder {
         self.input = input;
     }
 
+    /// Whether there is nothing to do before more comes.
+    pub(crate) fn is_idle(&self) -> bool {
+        !self.full && self.input.is_empty()
+    }
+
     /// What the input so far decompresses to, in pieces. That the input ends in the middle of a file is not noticed:
     /// whoever knows the size of what comes out does.
     pub(crate) fn next(&mut self) -> io::Result<Option<Bytes>> {
-        while self.full || !self.input.is_empty() {
+        while !self.is_idle() {
             let piece = match &mut self.kind {
                 Kind::None => std::mem::take(&mut self.input).into(),
                 Kind::Gzip(decoder) => gunzip(decoder, &mut self.input)?,
@@ -94,14 +99,16 @@ impl Decoder {
 }
 
 fn gunzip(decoder: &mut MultiGzDecoder<Vec<u8>>, input: &mut Bytes) -> io::Result<Vec<u8>> {
-    let slice = &input[..input.len().min(GZIP_SLICE)];
-    let taken = decoder.write(slice)?;
-    if taken == 0 {
-        return Err(stuck());
+    while !input.is_empty() && decoder.get_ref().len() < PIECE {
+        let slice = &input[..input.len().min(GZIP_SLICE)];
+        let taken = decoder.write(slice)?;
+        if taken == 0 {
+            return Err(stuck());
+        }
+        input.advance(taken);
+        // What it has made and not yet written.
+        decoder.flush()?;
     }
-    input.advance(taken);
-    // What it has made and not yet written.
-    decoder.flush()?;
     Ok(std::mem::take(decoder.get_mut()))
 }
 

@@ -104,7 +104,11 @@ impl Download {
     /// The next piece of the nar.
     async fn next(&mut self) -> Result<Option<Bytes>, Broken> {
         loop {
-            if let Some(piece) = self.decode().await? {
+            let idle = self
+                .work
+                .as_ref()
+                .is_some_and(|work| work.decoder.is_idle());
+            if !idle && let Some(piece) = self.decode().await? {
                 return Ok(Some(piece));
             }
             let Some(input) = self.receive().await? else {

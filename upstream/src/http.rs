@@ -40,6 +40,8 @@ pub(crate) enum HttpError {
     Away(String),
     /// The server answers, but not this.
     Refused(String),
+    /// It answers more than so many bytes.
+    Large(usize),
 }
 
 /// The client.
@@ -116,7 +118,7 @@ impl Http {
             match Limited::new(body, most).collect().await {
                 Ok(all) => Ok(all.to_bytes()),
                 Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-                    Err(HttpError::Refused(format!("it has more than {most} bytes")))
+                    Err(HttpError::Large(most))
                 }
                 Err(error) => Err(HttpError::Away(format!("the answer broke off: {error}"))),
             }

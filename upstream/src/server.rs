@@ -128,6 +128,11 @@ impl Server {
                 self.health.answered();
                 None
             }
+            Err(HttpError::Large(most)) => {
+                tracing::warn!(server = %self.url, %path, most, "a narinfo with too many bytes");
+                self.health.answered();
+                None
+            }
             Err(HttpError::Away(why)) => return Err(self.failed(&why)),
             Err(HttpError::Refused(why)) => return Err(self.away(&why)),
         };
@@ -173,6 +178,9 @@ impl Server {
                 Err(HttpError::Missing) => self.health.answered(),
                 Err(HttpError::Away(why)) => return Err(self.failed(&why)),
                 Err(HttpError::Refused(why)) => failure = Some(self.away(&why)),
+                Err(HttpError::Large(most)) => {
+                    failure = Some(self.away(&format!("it has more than {most} bytes")));
+                }
             }
         }
         failure.map_or(Ok(None), Err)
@@ -272,6 +280,9 @@ impl Server {
             },
             Err(HttpError::Missing) => Serves::Unsaid(Instant::now()),
             Err(HttpError::Away(why) | HttpError::Refused(why)) => return Err(self.failed(&why)),
+            Err(HttpError::Large(most)) => {
+                return Err(self.failed(&format!("its nix-cache-info has more than {most} bytes")));
+            }
         };
         self.health.answered();
         let answer = said.serves(store);

@@ -40,8 +40,6 @@ pub(crate) enum HttpError {
     Away(String),
     /// The server answers, but not this.
     Refused(String),
-    /// It answers more than so many bytes.
-    Large(usize),
 }
 
 /// The client.
@@ -105,21 +103,19 @@ impl Http {
         }
     }
 
-    /// All of a small file.
+    /// All of a small file; none if it has more bytes than `most`.
     pub(crate) async fn read(
         &self,
         server: &ServerUrl,
         uri: Uri,
         most: usize,
         time: Duration,
-    ) -> Result<Bytes, HttpError> {
+    ) -> Result<Option<Bytes>, HttpError> {
         let read = async {
             let body = self.follow(server, uri).await?.into_body();
             match Limited::new(body, most).collect().await {
-                Ok(all) => Ok(all.to_bytes()),
-                Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-                    Err(HttpError::Large(most))
-                }
+                Ok(all) => Ok(Some(all.to_bytes())),
+                Err(error) if error.is::<http_body_util::LengthLimitError>() => Ok(None),
                 Err(error) => Err(HttpError::Away(format!("the answer broke off: {error}"))),
             }
         };

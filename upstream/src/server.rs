@@ -120,16 +120,16 @@ impl Server {
             .read(&self.url, uri, Narinfo::MAX_SIZE, self.answer_time)
             .await;
         let offer = match read {
-            Ok(text) => {
+            Ok(Some(text)) => {
                 self.health.answered();
                 self.judge(&text, keys, path)
             }
-            Err(HttpError::Missing) => {
+            Ok(None) => {
+                tracing::warn!(server = %self.url, %path, "a narinfo with too many bytes");
                 self.health.answered();
                 None
             }
-            Err(HttpError::Large(most)) => {
-                tracing::warn!(server = %self.url, %path, most, "a narinfo with too many bytes");
+            Err(HttpError::Missing) => {
                 self.health.answered();
                 None
             }
@@ -178,9 +178,6 @@ impl Server {
                 Err(HttpError::Missing) => self.health.answered(),
                 Err(HttpError::Away(why)) => return Err(self.failed(&why)),
                 Err(HttpError::Refused(why)) => failure = Some(self.away(&why)),
-                Err(HttpError::Large(most)) => {
-                    failure = Some(self.away(&format!("it has more than {most} bytes")));
-                }
             }
         }
         failure.map_or(Ok(None), Err)
@@ -274,15 +271,16 @@ impl Server {
             .read(&self.url, uri, CACHE_INFO, self.answer_time)
             .await
         {
-            Ok(text) => match store_dir(&text) {
+            Ok(None) => {
+                let why = format!("its nix-cache-info has more than {CACHE_INFO} bytes");
+                return Err(self.failed(&why));
+            }
+            Ok(Some(text)) => match store_dir(&text) {
                 Ok(store) => Serves::Store(store),
                 Err(why) => return Err(self.failed(&why)),
             },
             Err(HttpError::Missing) => Serves::Unsaid(Instant::now()),
             Err(HttpError::Away(why) | HttpError::Refused(why)) => return Err(self.failed(&why)),
-            Err(HttpError::Large(most)) => {
-                return Err(self.failed(&format!("its nix-cache-info has more than {most} bytes")));
-            }
         };
         self.health.answered();
         let answer = said.serves(store);

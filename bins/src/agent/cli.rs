@@ -79,6 +79,10 @@ pub struct Flags {
     /// [default: none]
     #[arg(long, value_name = "URL", num_args = 1.., value_delimiter = ' ')]
     pub substitute_urls: Vec<String>,
+    /// Substitute servers that have sources of derivations, for those that the coordinator does not have; asked after the
+    /// former [default: none]
+    #[arg(long, value_name = "URL", num_args = 1.., value_delimiter = ' ')]
+    pub derivation_substitute_urls: Vec<String>,
     /// Whose signatures count there: files like /etc/guix/acl or signing-key.pub, or public keys of Nix, NAME:BASE64;
     /// must be given with --substitute-urls
     #[arg(long, value_name = "FILE|KEY", num_args = 1.., value_delimiter = ' ')]

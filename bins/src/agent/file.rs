@@ -42,6 +42,9 @@ pub struct ConfigFile {
     /// Substitute servers of others.
     #[serde(default)]
     pub substitute_urls: Vec<String>,
+    /// Substitute servers that have sources of derivations.
+    #[serde(default)]
+    pub derivation_substitute_urls: Vec<String>,
     /// Whose signatures count there.
     #[serde(default)]
     pub substitute_keys: Vec<String>,

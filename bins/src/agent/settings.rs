@@ -106,6 +106,11 @@ impl Settings {
             ca: ca.clone(),
         };
         upstream.or(file.substitute_urls, file.substitute_keys);
+        let sources = match &flags.derivation_substitute_urls[..] {
+            [] => file.derivation_substitute_urls,
+            flags => flags.to_vec(),
+        };
+        upstream.urls.extend(sources);
         let builder = match kind.socket() {
             None => BuilderSettings::Sandbox {
                 store: StoreConfig::new(directory, store_dir),

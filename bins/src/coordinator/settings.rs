@@ -284,7 +284,7 @@ mod tests {
             ("store-dirs = []", "store directory"),
             ("store-dirs = [\"gnu\"]", "store directory"),
             ("[farm]\ntimeout = \"soon\"", "farm.timeout"),
-            ("[substitutes]\nurls = [\"x\"]", "substitute servers"),
+            ("[substitutes]\nurls = [\"x\"]", "substitute server"),
             ("[substitutes]\npatience = \"long\"", "substitutes.patience"),
             ("[farm]\nsweep-after = \"0s\"", "farm.sweep-after"),
             ("admin-token-file = \"none\"", "admin tokens"),

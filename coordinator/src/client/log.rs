@@ -141,6 +141,10 @@ impl LogReader {
             return self.nothing_there(attempt).await;
         };
         self.attempt = Some(attempt);
+        if length == 0 && !self.follow {
+            self.ended = true;
+            return Ok(());
+        }
         let end = offset.saturating_add(length);
         self.body = Some(Open {
             body: body.unwrap_or_else(grange_interfaces::empty_body),
@@ -207,10 +211,9 @@ impl LogReader {
                     self.patience.pause(cut).await?;
                 } else {
                     self.patience.renew();
+                    // A log is given in parts: the end is where it says so, or where nothing more is.
                     if complete {
                         self.end_of_attempt().await?;
-                    } else if !self.follow {
-                        self.ended = true;
                     }
                 }
                 Ok(None)

@@ -77,7 +77,7 @@ impl CoordinatorEndpoint {
                 match verified.await {
                     Ok((outputs, pinned)) => {
                         pins.extend(pinned);
-                        let log = self.seal_log(id, &mut pins).await?;
+                        let log = self.seal_log(id, log_size, &mut pins).await?;
                         (core::Report::Succeeded { outputs, log }, None)
                     }
                     Err(Rejected::Refusal(refusal)) => return Err(refusal),
@@ -103,7 +103,7 @@ impl CoordinatorEndpoint {
                 log_size,
             } => {
                 ingest::check_log(&self.shared, id, log_size).await?;
-                let log = self.seal_log(id, &mut pins).await?;
+                let log = self.seal_log(id, log_size, &mut pins).await?;
                 (core::Report::Failed { kind, message, log }, None)
             }
             Report::SetupFailed {
@@ -147,9 +147,10 @@ impl CoordinatorEndpoint {
     async fn seal_log(
         &self,
         attempt: AttemptId,
+        said: u64,
         pins: &mut Vec<Pin>,
     ) -> Result<Option<BlobId>, Refusal> {
-        let sealed = ingest::seal_log(&self.shared, attempt).await?;
+        let sealed = ingest::seal_log(&self.shared, attempt, said).await?;
         Ok(sealed.map(|(log, pin)| {
             pins.push(pin);
             log

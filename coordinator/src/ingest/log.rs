@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use futures::StreamExt;
+use bytes::Bytes;
+use futures::{StreamExt, stream};
 use grange_interfaces::{ArtifactError, Body, Fault, Refusal, Source, UploadId};
 use grange_model::{AttemptId, BlobId};
 use sha2::{Digest, Sha256};
@@ -92,13 +93,24 @@ pub(crate) async fn check_log(
     ))
 }
 
-/// Makes the log what it stays. None if nothing was said. The pin is kept until the log's name is
-/// durable.
+/// Makes the log what it stays, of the `said` bytes that there were. None if nothing was said. The pin is kept until the
+/// log's name is durable.
 pub(crate) async fn seal_log(
     shared: &Shared,
     attempt: AttemptId,
+    said: u64,
 ) -> Result<Option<(BlobId, Pin)>, Refusal> {
     let upload = log_upload(attempt);
+    let most = shared.config.max_log;
+    if said > most && log_offset(shared, attempt).await? == most {
+        // Whoever reads it shall not take it for all that was said.
+        let note = format!(
+            "\n[{} more bytes of this log were dropped: {most} are kept]\n",
+            said - most
+        );
+        let note = stream::iter([Ok(Bytes::from(note))]).boxed();
+        append(shared, &upload, most, note, u64::MAX).await?;
+    }
     let source = Source::Upload(upload.clone());
     let mut body = match shared.artifacts.read(&source, 0..u64::MAX).await {
         Ok(body) => body,

@@ -161,6 +161,10 @@ async fn one_line_of_55_mb_is_streamed() {
     assert_eq!((count, good), (PIECE * PIECES, true));
     // Never held whole.
     assert!(largest <= 4 << 20, "{largest}");
+    // Who does not follow it has all of it, too: it comes in parts.
+    let mut reader = farm.client.log(build, 0, false);
+    while within(reader.next()).await.unwrap().is_some() {}
+    assert_eq!(reader.offset(), (PIECE * PIECES) as u64);
     assert_eq!(
         read_attempt(&farm, build, None, offset - 3).await,
         [PIECES as u8 - 1; 3]
@@ -191,7 +195,8 @@ async fn beyond_the_largest_log_nothing_is_kept() {
         .report(attempt, succeeded(&[&out], 2_400))
         .await
         .unwrap();
-    let kept: Vec<u8> = (0..1_000).map(|n| (n / 300) as u8).collect();
+    let mut kept: Vec<u8> = (0..1_000).map(|n| (n / 300) as u8).collect();
+    kept.extend(b"\n[1400 more bytes of this log were dropped: 1000 are kept]\n");
     assert_eq!(read(&farm.client, build).await, kept);
     assert_eq!(farm.state(build).await, BuildState::Succeeded);
 }

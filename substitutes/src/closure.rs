@@ -4,11 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use grange_model::{Digest, Item, ItemRecord};
+use grange_model::{Digest, Item, ItemRecord, Key, Record};
 
 use crate::config::Cache;
 use crate::remembered::AGE;
-use crate::site::{Missing, Substitutes, not_found};
+use crate::site::{Missing, Substitutes, failed, not_found};
 
 /// Items that are looked up together.
 const BATCH: usize = 500;
@@ -26,6 +26,8 @@ pub(crate) struct Closures(Mutex<HashMap<(usize, Digest), Instant>>);
 pub(crate) enum Standing {
     /// It is published here, if this is, to which it refers.
     Here(Vec<Item>),
+    /// A substitute server of others has it, and all that it refers to: clients fetch it there.
+    Upstream,
     /// It cannot be fetched.
     Missing,
 }
@@ -81,9 +83,15 @@ impl Substitutes {
             for batch in unknown.chunks(BATCH) {
                 let digests: Vec<_> = batch.iter().map(|item| item.digest).collect();
                 let found = self.items(&digests).await?;
-                for (item, found) in batch.iter().zip(found) {
-                    match self.standing(cache, found).await? {
+                let upstream = self.upstream(cache, &digests).await?;
+                for ((item, found), upstream) in batch.iter().zip(found).zip(upstream) {
+                    let standing = match self.standing(cache, found).await? {
+                        Standing::Missing if upstream => Standing::Upstream,
+                        standing => standing,
+                    };
+                    match standing {
                         Standing::Here(references) => level.extend(references),
+                        Standing::Upstream => {}
                         Standing::Missing => {
                             let what = format!("{}, which it needs, is not here", item.name);
                             return Err(not_found(what));
@@ -97,7 +105,18 @@ impl Substitutes {
         Ok(as_of)
     }
 
-    /// The one question that is asked of each item.
+    /// Which of these others have.
+    async fn upstream(&self, cache: &Cache, digests: &[Digest]) -> Result<Vec<bool>, Missing> {
+        let keys: Vec<_> = digests.iter().copied().map(Key::Upstream).collect();
+        let found = self.history.get(&keys).await.map_err(failed)?;
+        let is_there = |record: Option<Record>| match record {
+            Some(Record::Upstream(item)) => item.store == cache.store().as_str(),
+            _ => false,
+        };
+        Ok(found.into_iter().map(is_there).collect())
+    }
+
+    /// The one question that is asked of each item that may lie here.
     async fn standing(
         &self,
         cache: &Cache,

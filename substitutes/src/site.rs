@@ -32,7 +32,7 @@ const PAGE: usize = 500;
 
 /// What strangers fetch from a farm.
 pub struct Substitutes {
-    history: Arc<dyn History>,
+    pub(crate) history: Arc<dyn History>,
     artifacts: Arc<dyn ArtifactStore>,
     config: SubstitutesConfig,
     known: Remembered,
@@ -329,7 +329,7 @@ fn gone(error: ArtifactError) -> Missing {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn failed(error: StoreError) -> Missing {
+pub(crate) fn failed(error: StoreError) -> Missing {
     Missing::Failed(error.to_string())
 }
 

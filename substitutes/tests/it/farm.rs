@@ -21,7 +21,7 @@ use http::{HeaderMap, Request, Response, StatusCode};
 pub(crate) struct Farm {
     datastore: Arc<MemoryDatastore>,
     artifacts: Arc<MemoryArtifacts>,
-    records: Vec<Record>,
+    pub(crate) records: Vec<Record>,
 }
 
 /// An answer.

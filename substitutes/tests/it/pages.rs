@@ -1,8 +1,10 @@
 //! What the pages say.
 
 use grange_derivation::{Dialect, Hash, StorePath, paths};
+use grange_model::{Digest, Record};
 use grange_signatures::narinfo::Narinfo;
 use grange_signatures::{TrustedKeys, guix};
+use grange_testing::sample;
 use http::StatusCode;
 
 use crate::farm::{Farm, get, nar, store};
@@ -190,4 +192,24 @@ async fn caches_say_what_they_are_for() {
     let nix = get(&site, "/nix/nix-cache-info", &[]).await;
     let says = "StoreDir: /nix/store\nWantMassQuery: 1\nPriority: 50\n";
     assert_eq!(nix.text(), says);
+}
+
+/// Whoever fetches here can fetch it where it is; who vouches for it is there.
+#[tokio::test]
+async fn what_others_have_may_be_referred_to_but_is_not_served() {
+    let mut farm = Farm::new();
+    let (elsewhere, program) = (path("elsewhere", 1), path("program", 2));
+    farm.file(&program, b"program", &[&elsewhere], Some(2))
+        .await;
+    let site = farm.site(&[], key()).await;
+    let answer = get(&site, &narinfo_of(&program), &[]).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    let mut item = sample::upstream_record(1);
+    item.item.digest = Digest(*elsewhere.digest());
+    farm.records.push(Record::Upstream(item));
+    farm.commit().await;
+    let answer = get(&site, &narinfo_of(&program), &[]).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    let answer = get(&site, &narinfo_of(&elsewhere), &[]).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
 }

@@ -5,6 +5,9 @@ use std::time::Duration;
 use grange_derivation::StoreDir;
 use grange_signatures::{guix, nix};
 
+use crate::bakery::Bakery;
+use crate::compression::NarCompression;
+
 /// A key of Guix's kind, and in whose name it signs.
 #[derive(Debug)]
 pub struct GuixKey {
@@ -24,6 +27,8 @@ pub enum Cache {
         /// What signs. Without it narinfos are unsigned, and only clients that take what is bit-identical to a signed
         /// one elsewhere accept them.
         key: Option<GuixKey>,
+        /// In which compressions nars are offered; at least one. The client takes the smallest that it can read.
+        compressions: Vec<NarCompression>,
     },
     /// `/nix/`, for Nix clients.
     Nix {
@@ -33,6 +38,8 @@ pub enum Cache {
         keys: Vec<nix::SecretKey>,
         /// Which cache clients ask first: the one with the least. Nix's own has 40.
         priority: u32,
+        /// In which compression nars are offered: Nix knows one of each. lzip it cannot read.
+        compression: NarCompression,
     },
 }
 
@@ -42,6 +49,13 @@ impl Cache {
     pub fn store(&self) -> &StoreDir {
         match self {
             Self::Guix { store, .. } | Self::Nix { store, .. } => store,
+        }
+    }
+
+    pub(crate) fn compressions(&self) -> &[NarCompression] {
+        match self {
+            Self::Guix { compressions, .. } => compressions,
+            Self::Nix { compression, .. } => std::slice::from_ref(compression),
         }
     }
 
@@ -66,6 +80,9 @@ pub struct SubstitutesConfig {
     pub missing_for: Duration,
     /// Builds with one of these tags are not published, unless the same was also built without them. Default: none.
     pub withheld: Vec<(String, String)>,
+    /// Who makes nars in other compressions than Zstandard. Without it, that is the only one that is offered. Default:
+    /// none.
+    pub bakery: Option<Bakery>,
 }
 
 impl SubstitutesConfig {
@@ -77,6 +94,7 @@ impl SubstitutesConfig {
             found_for: Duration::from_hours(24),
             missing_for: Duration::from_secs(30),
             withheld: Vec::new(),
+            bakery: None,
         }
     }
 }

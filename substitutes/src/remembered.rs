@@ -29,8 +29,10 @@ pub(crate) struct Nar {
     pub(crate) name: Arc<str>,
     /// Its nar, compressed.
     pub(crate) blob: BlobId,
-    /// Its bytes.
+    /// Bytes of the blob.
     pub(crate) blob_size: u64,
+    /// Bytes of the nar.
+    pub(crate) size: u64,
 }
 
 /// Items that were asked for lately: no record is read for them.
@@ -62,6 +64,7 @@ impl From<&ItemRecord> for Nar {
             name: record.item.name.as_str().into(),
             blob: record.blob,
             blob_size: record.blob_size,
+            size: record.nar_size,
         }
     }
 }
@@ -79,6 +82,7 @@ mod tests {
                 name: "".into(),
                 blob: BlobId([0; 32]),
                 blob_size: 0,
+                size: 0,
             },
             as_of: Instant::now(),
         };

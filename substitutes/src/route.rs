@@ -2,6 +2,8 @@
 
 use grange_derivation::base32;
 
+use crate::compression::NarCompression;
+
 /// What a path asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Route {
@@ -15,7 +17,7 @@ pub(crate) enum Page {
     CacheInfo,
     Narinfo([u8; 20]),
     /// A nar, by the item's base name.
-    Nar(String),
+    Nar(NarCompression, String),
     /// A log, by the derivation's base name.
     Log(String),
     /// A source: a file's name and its SHA-256.
@@ -39,7 +41,7 @@ pub(crate) fn route(path: &str) -> Option<Route> {
             let hash = file.strip_suffix(".narinfo")?;
             Page::Narinfo(base32::decode_digest(hash.as_bytes()).ok()?)
         }
-        ["nar", "zstd", name] => Page::Nar((*name).to_owned()),
+        ["nar", compression, name] => Page::Nar(compression.parse().ok()?, (*name).to_owned()),
         ["log", name] => Page::Log((*name).to_owned()),
         ["file", name, "sha256", hash] => Page::File((*name).to_owned(), (*hash).to_owned()),
         _ => return None,
@@ -93,7 +95,11 @@ mod tests {
         let name = format!("{HASH}-timidity++-2.15.0");
         for spelled in [name.clone(), name.replace('+', "%2b")] {
             let path = format!("/guix/nar/zstd/{spelled}");
-            assert_eq!(page(&path), Some(Page::Nar(name.clone())), "{path}");
+            assert_eq!(
+                page(&path),
+                Some(Page::Nar(NarCompression::Zstd, name.clone())),
+                "{path}"
+            );
         }
         assert_eq!(
             page("/guix/file/hello-2.12.tar.gz/sha256/1abc"),
@@ -119,7 +125,7 @@ mod tests {
             "/guix/nar/zstd/a%+1",
             "/guix/nar/zstd/%ff",
             "/guix/nar/zstd/a/b",
-            "/guix/nar/none/a",
+            "/guix/nar/rar/a",
             "/guix/../nix/nix-cache-info",
         ] {
             assert_eq!(page(path), None, "{path}");

@@ -8,21 +8,17 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use grange_derivation::{Hash, HashAlgo, StoreDir, StorePath, paths};
 use grange_interfaces::{
-    ArtifactError, ArtifactStore, Body, FilePart, FinishedFilter, History, Site, SiteBody, Source,
-    StoreError,
+    ArtifactError, ArtifactStore, Body, FinishedFilter, History, Site, SiteBody, Source, StoreError,
 };
 use grange_model::{BlobId, BuildState, Digest, ItemRecord, Key, Record};
-use http::header::{
-    ACCEPT_RANGES, CONTENT_RANGE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE, RETRY_AFTER,
-};
+use http::header::RETRY_AFTER;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode};
 
 use crate::closure::Closures;
 use crate::config::{Cache, SubstitutesConfig};
 use crate::file::contents;
 use crate::narinfo::narinfo;
-use crate::range::{Part, part};
 use crate::remembered::{Known, Nar, Remembered};
 use crate::reply::{BYTES, NARINFO, Reply, TEXT};
 use crate::route::{Page, route};
@@ -33,9 +29,9 @@ const PAGE: usize = 500;
 /// What strangers fetch from a farm.
 pub struct Substitutes {
     pub(crate) history: Arc<dyn History>,
-    artifacts: Arc<dyn ArtifactStore>,
-    config: SubstitutesConfig,
-    known: Remembered,
+    pub(crate) artifacts: Arc<dyn ArtifactStore>,
+    pub(crate) config: SubstitutesConfig,
+    pub(crate) known: Remembered,
     pub(crate) closures: Closures,
 }
 
@@ -47,7 +43,7 @@ pub(crate) enum Missing {
     Failed(String),
 }
 
-type Found = Result<Reply, Missing>;
+pub(crate) type Found = Result<Reply, Missing>;
 
 impl Substitutes {
     /// What `history` and `artifacts` have, as the configuration says.
@@ -77,7 +73,7 @@ impl Substitutes {
         match route.page {
             Page::CacheInfo => Ok(self.cache_info(cache)),
             Page::Narinfo(digest) => self.narinfo(number, cache, Digest(digest)).await,
-            Page::Nar(name) => self.nar(number, cache, &name, &head.headers).await,
+            Page::Nar(compression, name) => self.nar(number, cache, compression, &name, head).await,
             Page::Log(name) => self.log(cache, &name).await,
             Page::File(name, hash) => self.file(cache, &name, &hash).await,
         }
@@ -97,12 +93,17 @@ impl Substitutes {
             None => {
                 let record = self.published(cache, digest).await?;
                 let as_of = self.check_closure(number, cache, &record).await?;
-                let narinfo = narinfo(cache, &record).map_err(|error| {
+                let nar = Nar::from(&record);
+                let offered = self.offered(cache).iter();
+                let files: Vec<_> = offered
+                    .map(|compression| (*compression, self.file_size(&nar, *compression)))
+                    .collect();
+                let narinfo = narinfo(cache, &record, &files).map_err(|error| {
                     Missing::Failed(format!("the narinfo of {}: {error}", record.item.name))
                 })?;
                 let known = Known {
                     narinfo: Bytes::from(narinfo.print()),
-                    nar: Nar::from(&record),
+                    nar,
                     as_of,
                 };
                 self.known.put(number, digest, known.clone());
@@ -114,7 +115,11 @@ impl Substitutes {
     }
 
     /// An item that anybody may have.
-    async fn published(&self, cache: &Cache, digest: Digest) -> Result<ItemRecord, Missing> {
+    pub(crate) async fn published(
+        &self,
+        cache: &Cache,
+        digest: Digest,
+    ) -> Result<ItemRecord, Missing> {
         let found = self.items(&[digest]).await?.into_iter().next().flatten();
         let here = found.filter(|record| record.store == cache.store().as_str());
         let record = here.ok_or_else(|| not_found("there is no such item here"))?;
@@ -170,73 +175,8 @@ impl Substitutes {
         }
     }
 
-    /// Where an item's nar lies. Who asks for it has mostly asked for the narinfo before.
-    async fn nar_of(&self, number: usize, cache: &Cache, name: &str) -> Result<Nar, Missing> {
-        let path = base_name(cache.store(), name)?;
-        let digest = Digest(*path.digest());
-        let nar = match self.known.get(number, digest) {
-            Some(known) => known.nar,
-            None => Nar::from(&self.published(cache, digest).await?),
-        };
-        if *nar.name != *path.name() {
-            return Err(not_found("there is no such item here"));
-        }
-        Ok(nar)
-    }
-
-    async fn nar(&self, number: usize, cache: &Cache, name: &str, headers: &HeaderMap) -> Found {
-        let record = self.nar_of(number, cache, name).await?;
-        let tag = HeaderValue::from_str(&format!("\"{}\"", record.blob))
-            .expect("digits are a header's value");
-        let reply = if is_named(headers, IF_NONE_MATCH, &tag) {
-            Reply::new(
-                StatusCode::NOT_MODIFIED,
-                BYTES,
-                SiteBody::Bytes(Bytes::new()),
-            )
-        } else {
-            let size = record.blob_size;
-            let same = !headers.contains_key(IF_RANGE) || is_named(headers, IF_RANGE, &tag);
-            let range = headers.get(RANGE).filter(|_| same);
-            match part(range.and_then(|range| range.to_str().ok()), size) {
-                Part::Whole => {
-                    let body = self.part(record.blob, 0..size).await?;
-                    Reply::new(StatusCode::OK, BYTES, body).size(size)
-                }
-                Part::Bytes(Range { start, end }) => {
-                    let body = self.part(record.blob, start..end).await?;
-                    let says = format!("bytes {start}-{}/{size}", end - 1);
-                    Reply::new(StatusCode::PARTIAL_CONTENT, BYTES, body)
-                        .size(end - start)
-                        .header(CONTENT_RANGE, text(&says))
-                }
-                Part::Outside => Reply::text(
-                    StatusCode::RANGE_NOT_SATISFIABLE,
-                    TEXT,
-                    format!("it has {size} bytes\n"),
-                )
-                .header(CONTENT_RANGE, text(&format!("bytes */{size}"))),
-            }
-        };
-        // Under this name there will be other bytes only if the item was deleted and built again.
-        Ok(reply
-            .header(ETAG, tag)
-            .header(ACCEPT_RANGES, HeaderValue::from_static("bytes"))
-            .remember(self.config.found_for))
-    }
-
-    /// Part of a blob, out of its file if it has one.
-    async fn part(&self, blob: BlobId, range: Range<u64>) -> Result<SiteBody, Missing> {
-        let file = self.artifacts.file(blob).await.map_err(gone)?;
-        Ok(match file {
-            Some(file) => SiteBody::File(FilePart { file, range }),
-            None => SiteBody::Stream(self.blob(blob, range).await?),
-        })
-    }
-
-    async fn blob(&self, blob: BlobId, range: Range<u64>) -> Result<Body, Missing> {
-        let body = self.artifacts.read(&Source::Blob(blob), range).await;
-        body.map_err(gone)
+    pub(crate) async fn blob(&self, blob: BlobId, range: Range<u64>) -> Result<Body, Missing> {
+        Ok(self.artifacts.read(&Source::Blob(blob), range).await?)
     }
 
     /// The log of the derivation's newest build that has one.
@@ -265,7 +205,7 @@ impl Substitutes {
         let log = newest.ok_or_else(|| not_found(format!("there is no log of {name} here")))?;
         let size = self.artifacts.size(&Source::Blob(log)).await;
         let size = size.map_err(|error| Missing::Failed(error.to_string()))?;
-        let body = self.part(log, 0..size).await?;
+        let body = self.blob_part(log, 0..size).await?;
         let reply = Reply::new(StatusCode::OK, TEXT, body).size(size);
         Ok(reply.remember(self.config.missing_for))
     }
@@ -321,10 +261,12 @@ pub(crate) fn not_found(what: impl Into<String>) -> Missing {
     Missing::NotFound(what.into())
 }
 
-fn gone(error: ArtifactError) -> Missing {
-    match error {
-        ArtifactError::NotFound(_) => not_found("its bytes are gone"),
-        error => Missing::Failed(error.to_string()),
+impl From<ArtifactError> for Missing {
+    fn from(error: ArtifactError) -> Self {
+        match error {
+            ArtifactError::NotFound(_) => not_found("its bytes are gone"),
+            error => Self::Failed(error.to_string()),
+        }
     }
 }
 
@@ -333,23 +275,6 @@ pub(crate) fn failed(error: StoreError) -> Missing {
     Missing::Failed(error.to_string())
 }
 
-fn base_name(store: &StoreDir, name: &str) -> Result<StorePath, Missing> {
+pub(crate) fn base_name(store: &StoreDir, name: &str) -> Result<StorePath, Missing> {
     StorePath::from_base_name(store, name).map_err(|error| not_found(format!("{name:?}: {error}")))
-}
-
-fn text(value: &str) -> HeaderValue {
-    HeaderValue::from_str(value).expect("digits and words are a header's value")
-}
-
-/// Whether a condition names what we have. `*` names everything.
-fn is_named(headers: &HeaderMap, condition: HeaderName, tag: &HeaderValue) -> bool {
-    let Some(value) = headers
-        .get(&condition)
-        .and_then(|value| value.to_str().ok())
-    else {
-        return false;
-    };
-    let tag = tag.to_str().unwrap_or_default();
-    let names = |one: &str| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag;
-    value.split(',').any(|one| names(one.trim()))
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use grange_substitutes::NarCompression;
 use grange_transport_http::ListenAddress;
 
 /// Gives builds to agents, and keeps what comes of them
@@ -97,6 +98,10 @@ pub struct Flags {
     /// a public key of Nix itself, NAME:BASE64; may be given several times
     #[arg(long, value_name = "FILE|KEY", value_delimiter = ' ')]
     pub substitute_keys: Vec<String>,
+    /// A compression in which Guix clients are offered nars: zstd, gzip, lzip or none; may be given several times. All but
+    /// zstd are made when they are first asked for [default: zstd and gzip]
+    #[arg(long = "compression", value_name = "NAME")]
+    pub compressions: Vec<NarCompression>,
     /// Take the database from another coordinator that seems to use it (it hangs, or its machine is gone): from then on
     /// that one can write nothing. Its artifacts must not be in use any more
     #[arg(long)]

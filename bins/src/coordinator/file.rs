@@ -56,6 +56,14 @@ pub struct PublishSection {
     pub nix_priority: Option<u32>,
     /// Builds with one of these tags, `KEY=VALUE`, are not published.
     pub withhold: Option<Vec<String>>,
+    /// In which compressions Guix clients are offered nars.
+    pub compression: Option<Vec<String>>,
+    /// In which one Nix clients are.
+    pub nix_compression: Option<String>,
+    /// Where nars lie that were compressed anew.
+    pub nar_cache: Option<PathBuf>,
+    /// How much room they may take, in bytes.
+    pub nar_cache_bytes: Option<u64>,
 }
 
 /// What need not be built: others have it.
@@ -138,6 +146,7 @@ impl ConfigFile {
             &mut self.artifacts,
             &mut self.admin_token_file,
             &mut self.publish.guix_key,
+            &mut self.publish.nar_cache,
         ];
         let nix_keys = self.publish.nix_keys.iter_mut().flatten();
         for path in others.into_iter().flatten().chain(tls).chain(nix_keys) {

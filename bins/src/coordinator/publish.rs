@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use grange_derivation::{Dialect, StoreDir};
 use grange_interfaces::{ArtifactStore, History};
-use grange_substitutes::{Cache, GuixKey, Substitutes, SubstitutesConfig};
+use grange_substitutes::{Bakery, Cache, GuixKey, NarCompression, Substitutes, SubstitutesConfig};
 use grange_transport_http::ListenAddress;
 
 use super::cli::Flags;
@@ -18,6 +19,15 @@ use crate::keys::{SecretKey, next_file, read_or_make};
 /// What Nix's own cache has, plus ten: the farm's is asked after it for what both have.
 const PRIORITY: u32 = 50;
 
+/// What every Guix reads, and what it reads faster where it can.
+const COMPRESSIONS: [NarCompression; 2] = [NarCompression::Zstd, NarCompression::Gzip];
+
+/// Bytes of nars in other compressions than that in which they lie in the farm.
+const NAR_CACHE_BYTES: u64 = 10 << 30;
+
+/// Nars that are compressed anew at once.
+const BAKERS: usize = 2;
+
 /// What stock clients fetch, if anything.
 #[derive(Clone, Debug)]
 pub struct Publish {
@@ -28,6 +38,10 @@ pub struct Publish {
     host: String,
     priority: u32,
     withheld: Vec<(String, String)>,
+    compressions: Vec<NarCompression>,
+    nix_compression: NarCompression,
+    nar_cache: PathBuf,
+    nar_cache_bytes: u64,
     store_dirs: Vec<StoreDir>,
 }
 
@@ -35,7 +49,7 @@ impl Publish {
     pub(super) fn new(
         flags: &Flags,
         file: PublishSection,
-        keys: &Path,
+        state_dir: &Path,
         store_dirs: &[StoreDir],
     ) -> anyhow::Result<Self> {
         let listen = match file.listen {
@@ -45,6 +59,31 @@ impl Publish {
                 .collect::<anyhow::Result<_>>()?,
             _ => flags.publish.clone(),
         };
+        let keys = state_dir.join("keys");
+        let compression = |text: &String| {
+            text.parse::<NarCompression>()
+                .map_err(|error| failure::config(format!("publish.compression: {error}")))
+        };
+        let compressions = match file.compression {
+            Some(texts) if flags.compressions.is_empty() => texts
+                .iter()
+                .map(compression)
+                .collect::<anyhow::Result<_>>()?,
+            _ if flags.compressions.is_empty() => COMPRESSIONS.to_vec(),
+            _ => flags.compressions.clone(),
+        };
+        if compressions.is_empty() {
+            return Err(failure::config(
+                "publish.compression: there must be at least one",
+            ));
+        }
+        let nix_compression = file.nix_compression.as_ref().map(compression).transpose()?;
+        let nix_compression = nix_compression.unwrap_or(NarCompression::Zstd);
+        if nix_compression == NarCompression::Lzip {
+            return Err(failure::config(
+                "publish.nix-compression: Nix does not read lzip",
+            ));
+        }
         let nix_keys = Some(flags.nix_keys.clone())
             .filter(|keys| !keys.is_empty())
             .or(file.nix_keys);
@@ -63,6 +102,12 @@ impl Publish {
                 .iter()
                 .map(|text| tag(text))
                 .collect::<anyhow::Result<_>>()?,
+            compressions,
+            nix_compression,
+            nar_cache: file
+                .nar_cache
+                .unwrap_or_else(|| state_dir.join("nar-cache")),
+            nar_cache_bytes: file.nar_cache_bytes.unwrap_or(NAR_CACHE_BYTES),
             store_dirs: store_dirs.to_vec(),
         })
     }
@@ -86,6 +131,7 @@ impl Publish {
                     key: self.guix_key()?,
                     host: self.host.clone(),
                 }),
+                compressions: self.compressions.clone(),
             });
         }
         if let Some(store) = of(Dialect::Nix) {
@@ -93,10 +139,17 @@ impl Publish {
                 store: store.clone(),
                 keys: self.nix_keys()?,
                 priority: self.priority,
+                compression: self.nix_compression,
             });
         }
         let mut config = SubstitutesConfig::new(caches);
         config.withheld.clone_from(&self.withheld);
+        let bakery = Bakery::open(&self.nar_cache, self.nar_cache_bytes, BAKERS);
+        let bakery = bakery.with_context(|| {
+            let directory = self.nar_cache.display();
+            format!("cannot use {directory} for compressed nars")
+        })?;
+        config.bakery = Some(bakery);
         Ok(Substitutes::new(history, artifacts, config))
     }
 

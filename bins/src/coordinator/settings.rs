@@ -100,11 +100,10 @@ impl Settings {
         if let Some(file) = flags.admin_token_file.clone().or(file.admin_token_file) {
             coordinator.admin_tokens = read_tokens(&file)?;
         }
-        let keys = state_dir.join("keys");
         let upstreams = upstreams(&mut coordinator, flags, file.substitutes)?;
         Ok(Self {
             upstreams,
-            publish: Publish::new(flags, file.publish, &keys, &coordinator.store_dirs)?,
+            publish: Publish::new(flags, file.publish, &state_dir, &coordinator.store_dirs)?,
             database: flags
                 .database
                 .clone()

@@ -77,6 +77,12 @@ fn what_was_built_is_published_signed_and_verified() {
     let length = format!("content-length: {}", compressed.len());
     assert!(head.contains(&length) && none.is_empty(), "{head}");
 
+    // For clients that read nothing else it is made as they ask for it.
+    let url = url.replace("/zstd/", "/gzip/");
+    let (head, chunks) = ask(address, "GET", &url, "");
+    assert!(head.contains("transfer-encoding: chunked"), "{head}");
+    assert!(chunks.windows(3).any(|it| it == [0x1f, 0x8b, 8]));
+
     let (_, log) = ask(
         address,
         "GET",

@@ -13,7 +13,7 @@ use grange_model::{
     Tags, Timestamp,
 };
 use grange_signatures::{guix, nix};
-use grange_substitutes::{Cache, GuixKey, Substitutes, SubstitutesConfig};
+use grange_substitutes::{Bakery, Cache, GuixKey, NarCompression, Substitutes, SubstitutesConfig};
 use grange_testing::{MemoryArtifacts, MemoryDatastore, sample};
 use http::{HeaderMap, Request, Response, StatusCode};
 
@@ -102,6 +102,11 @@ impl Farm {
         record
     }
 
+    /// Says something else of an item.
+    pub(crate) fn replace(&mut self, record: ItemRecord) {
+        self.records.push(Record::Item(record));
+    }
+
     /// A build that succeeded.
     pub(crate) fn built(
         &mut self,
@@ -142,6 +147,16 @@ impl Farm {
         withheld: &[(&str, &str)],
         key: guix::SecretKey,
     ) -> Substitutes {
+        self.site_with(withheld, key, None).await
+    }
+
+    /// The same, with nars in other compressions.
+    pub(crate) async fn site_with(
+        &mut self,
+        withheld: &[(&str, &str)],
+        key: guix::SecretKey,
+        bakery: Option<Bakery>,
+    ) -> Substitutes {
         self.commit().await;
         let name = nix::KeyName::new("farm.example-1").unwrap();
         let caches = vec![
@@ -151,15 +166,22 @@ impl Farm {
                     key,
                     host: "farm.example".into(),
                 }),
+                compressions: vec![
+                    NarCompression::Zstd,
+                    NarCompression::Gzip,
+                    NarCompression::Lzip,
+                ],
             },
             Cache::Nix {
                 store: StoreDir::nix(),
                 keys: vec![nix::SecretKey::generate(name, &[7; 32])],
                 priority: 50,
+                compression: NarCompression::None,
             },
         ];
         let mut config = SubstitutesConfig::new(caches);
         let tag = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        config.bakery = bakery;
         config.withheld = withheld.iter().map(tag).collect();
         let history = Arc::<MemoryDatastore>::clone(&self.datastore);
         let artifacts = Arc::<MemoryArtifacts>::clone(&self.artifacts);

@@ -1,0 +1,154 @@
+//! Where it is done.
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use grange_interfaces::Body;
+use grange_model::BlobId;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+use tokio_util::io::{StreamReader, SyncIoBridge};
+
+use super::growing::{Growing, Progress};
+use super::job::Job;
+use super::shelf::Shelf;
+use crate::compression::NarCompression;
+
+/// How long somebody waits for a worker before being told to come again.
+const WAIT: Duration = Duration::from_secs(10);
+
+/// Compresses nars anew for clients that cannot read what lies here, and keeps them for a while.
+#[derive(Debug)]
+pub struct Bakery(Arc<Shared>);
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    state: Mutex<State>,
+    workers: Arc<Semaphore>,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) shelf: Shelf,
+    pub(super) baking: HashMap<Loaf, Growing>,
+}
+
+/// A nar in a compression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Loaf {
+    /// As it lies in the farm.
+    pub(crate) blob: BlobId,
+    pub(crate) compression: NarCompression,
+}
+
+/// What one gets.
+pub(crate) enum Baked {
+    /// A file of so many bytes.
+    Whole(File, u64),
+    /// Bytes, as they are made.
+    Growing(Body),
+    /// All workers are busy, and stayed so.
+    Busy,
+}
+
+impl Bakery {
+    /// Keeps what it makes in `directory`, which is made if it is not there and belongs to this process alone; at most
+    /// `most_bytes` and what is being made. `workers` nars are compressed at once, each on a thread of its own.
+    ///
+    /// # Errors
+    ///
+    /// The directory cannot be made or read.
+    pub fn open(directory: &Path, most_bytes: u64, workers: usize) -> io::Result<Self> {
+        let state = State {
+            shelf: Shelf::open(directory, most_bytes)?,
+            baking: HashMap::new(),
+        };
+        Ok(Self(Arc::new(Shared {
+            state: Mutex::new(state),
+            workers: Arc::new(Semaphore::new(workers.max(1))),
+        })))
+    }
+
+    /// How many bytes it has, if it is there.
+    pub(crate) fn size(&self, loaf: Loaf) -> Option<u64> {
+        self.0.state().shelf.size(loaf)
+    }
+
+    /// A nar of `nar_size` bytes, out of its file, or made of what `read` gives.
+    pub(crate) async fn get<E: From<io::Error>>(
+        &self,
+        loaf: Loaf,
+        nar_size: u64,
+        read: impl Future<Output = Result<Body, E>>,
+    ) -> Result<Baked, E> {
+        if let Some(baked) = self.find(loaf).await? {
+            return Ok(baked);
+        }
+        let workers = Arc::clone(&self.0.workers);
+        let Ok(Ok(place)) = timeout(WAIT, workers.acquire_owned()).await else {
+            return Ok(Baked::Busy);
+        };
+        // Somebody else may have been first meanwhile.
+        if let Some(baked) = self.find(loaf).await? {
+            return Ok(baked);
+        }
+        let body = read.await?;
+        let (sender, progress) = watch::channel(Progress::default());
+        let shared = Arc::clone(&self.0);
+        let begin = move || -> io::Result<Option<(Job, Growing)>> {
+            let mut state = shared.state();
+            if state.baking.contains_key(&loaf) || state.shelf.size(loaf).is_some() {
+                return Ok(None);
+            }
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(true);
+            let file = Arc::new(options.open(state.shelf.part(loaf))?);
+            let growing = Growing {
+                file: Arc::clone(&file),
+                progress,
+            };
+            state.baking.insert(loaf, growing.clone());
+            let job = Job {
+                shared: Arc::clone(&shared),
+                loaf,
+                file,
+                progress: sender,
+                nar_size,
+                _place: place,
+            };
+            Ok(Some((job, growing)))
+        };
+        match spawn_blocking(begin).await.map_err(io::Error::other)?? {
+            Some((job, growing)) => {
+                let reader = SyncIoBridge::new(StreamReader::new(body));
+                spawn_blocking(move || job.run(reader));
+                Ok(Baked::Growing(growing.body()))
+            }
+            None => Ok(self.find(loaf).await?.unwrap_or(Baked::Busy)),
+        }
+    }
+
+    async fn find(&self, loaf: Loaf) -> io::Result<Option<Baked>> {
+        let shared = Arc::clone(&self.0);
+        let find = move || {
+            let mut state = shared.state();
+            if let Some((file, size)) = state.shelf.take(loaf)? {
+                return Ok(Some(Baked::Whole(file, size)));
+            }
+            let growing = state.baking.get(&loaf).cloned();
+            Ok(growing.map(|growing| Baked::Growing(growing.body())))
+        };
+        spawn_blocking(find).await.map_err(io::Error::other)?
+    }
+}
+
+impl Shared {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

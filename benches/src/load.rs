@@ -14,6 +14,8 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 
 /// The longest head of a response.
 const HEAD: usize = 16 << 10;
+/// How long to wait for a single page.
+const FETCH_TIME: Duration = Duration::from_secs(30);
 /// Bytes of a body that are thrown away together.
 const PIECE: usize = 4 << 20;
 
@@ -107,16 +109,27 @@ pub fn ask(
 ///
 /// # Errors
 ///
-/// It cannot be reached, or speaks no HTTP.
+/// It cannot be reached, says nothing for 30 s, or does not say how long its answer is.
 pub fn fetch(server: SocketAddr, path: &str) -> anyhow::Result<(u16, Vec<u8>)> {
     let mut stream = TcpStream::connect(server)?;
-    let request = format!("GET {path} HTTP/1.1\r\nhost: {server}\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes())?;
+    stream.set_read_timeout(Some(FETCH_TIME))?;
+    stream.write_all(&request(server, path))?;
     let mut all = Vec::new();
-    stream.read_to_end(&mut all)?;
-    let end = end_of_head(&all).context("an answer has a head")?;
-    let status = status(&all[..end])?;
-    Ok((status, all.split_off(end)))
+    let mut piece = vec![0; 64 << 10];
+    loop {
+        // Not every server closes when it is asked to.
+        let end = end_of_head(&all);
+        let length = end.and_then(|end| Some((end, length(&all[..end])?)));
+        if let Some((end, length)) = length
+            && (all.len() - end) as u64 >= length
+        {
+            let status = status(&all[..end])?;
+            return Ok((status, all.split_off(end)));
+        }
+        let read = stream.read(&mut piece)?;
+        ensure!(read > 0, "{server} breaks off");
+        all.extend_from_slice(&piece[..read]);
+    }
 }
 
 fn request(server: SocketAddr, path: &str) -> Vec<u8> {

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use grange_model::{
-    AgentId, AgentRecord, AttemptId, Batch, BlobId, BuildId, BuildSpec, BuildState, FailureKind,
-    FinishedBuild, HookRecord, Item, ItemRecord, Key, Limits, Record, Seq, SessionId, SetupProblem,
-    Tags,
+    AgentId, AgentRecord, AttemptId, Batch, BlobId, BuildId, BuildSpec, BuildState, Digest,
+    FailureKind, FinishedBuild, HookRecord, Item, ItemRecord, Key, Limits, Record, Seq, SessionId,
+    SetupProblem, Tags,
 };
 
 /// Names a request; minted by who hands in the input.
@@ -41,6 +41,15 @@ pub enum Input {
         /// `Derivation`, `DerivationText`, `Item` and `Upstream` records, inputs before those that use
         /// them.
         records: Vec<Record>,
+    },
+    /// Outputs that shall not be available any more, at most [`crate::MAX_PRUNED`]; who hands them in
+    /// has made sure that no item that stays refers to one of them. Answered with
+    /// [`Reply::Pruned`].
+    Prune {
+        /// Whom to answer.
+        ticket: Ticket,
+        /// Which.
+        outputs: Vec<Digest>,
     },
     /// An agent's whole truth. Answered with [`Reply::Exchange`], when there is something to do.
     Exchange {
@@ -140,6 +149,9 @@ pub enum Reply {
     Canceled(Vec<Option<BuildState>>),
     /// What an agent shall do.
     Exchange(ExchangeReply),
+    /// Those of the outputs that unfinished builds make or need. If there are any, nothing was
+    /// deleted; else all of them are gone, and that is durable.
+    Pruned(Vec<Digest>),
     /// No.
     Denied(Denied),
 }

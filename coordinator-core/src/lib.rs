@@ -47,6 +47,7 @@ mod look;
 mod machine;
 mod make;
 mod priority;
+mod prune;
 mod queue;
 mod recent;
 mod report;
@@ -65,4 +66,5 @@ pub use io::{
 };
 pub use load::{Loading, Start};
 pub use machine::Core;
+pub use prune::MAX_PRUNED;
 pub use view::{AgentStatus, AttemptStatus, BuildStatus, StateCounts, Why};

@@ -115,8 +115,10 @@ impl Core {
     }
 
     pub(crate) fn presence(&self, known: &Known, output: Digest) -> Presence {
-        if self.recent.is_available(output) {
-            return Presence::Available;
+        match self.recent.availability(output) {
+            Some(true) => return Presence::Available,
+            Some(false) => return Presence::Absent,
+            None => {}
         }
         if let Some(&ix) = self.names.outputs.get(&output) {
             let node = &self.outputs[ix];

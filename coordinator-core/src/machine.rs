@@ -90,6 +90,7 @@ impl Core {
             Input::Submit { ticket, builds } => self.submit(ticket, builds),
             Input::Cancel { ticket, builds } => self.cancel(ticket, &builds),
             Input::Store { ticket, records } => self.store(ticket, records),
+            Input::Prune { ticket, outputs } => self.prune(ticket, outputs),
             Input::Exchange { ticket, exchange } => self.exchange(ticket, exchange),
             Input::Report {
                 ticket,

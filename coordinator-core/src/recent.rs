@@ -13,7 +13,8 @@ use crate::tables::{Index, Lost};
 /// What ended, and in which commit.
 #[derive(Debug, Default)]
 pub(crate) struct Recent {
-    available: Index<Digest, Seq>,
+    /// Outputs that have become available, or (`false`) are not any more.
+    available: Index<Digest, (Seq, bool)>,
     failures: Index<Digest, (Seq, Option<FailureRecord>)>,
     builds: Index<BuildId, (Seq, Digest, BuildState)>,
     lost: Index<Digest, (Seq, Lost)>,
@@ -30,7 +31,13 @@ enum Ended {
 
 impl Recent {
     pub(crate) fn output_available(&mut self, seq: Seq, output: Digest) {
-        self.available.insert(output, seq);
+        self.available.insert(output, (seq, true));
+        self.order.push_back((seq, Ended::Output(output)));
+    }
+
+    /// The output was available, and was deleted.
+    pub(crate) fn output_gone(&mut self, seq: Seq, output: Digest) {
+        self.available.insert(output, (seq, false));
         self.order.push_back((seq, Ended::Output(output)));
     }
 
@@ -65,8 +72,9 @@ impl Recent {
         self.lost.get(&output).map(|(_, lost)| lost)
     }
 
-    pub(crate) fn is_available(&self, output: Digest) -> bool {
-        self.available.contains_key(&output)
+    /// The newest word on whether the output is available, if there was a recent one.
+    pub(crate) fn availability(&self, output: Digest) -> Option<bool> {
+        self.available.get(&output).map(|(_, available)| *available)
     }
 
     /// The newest word on a derivation's failure, if there was a recent one.
@@ -91,7 +99,11 @@ impl Recent {
             self.order.pop_front();
             match ended {
                 Ended::Output(output) => {
-                    if self.available.get(&output) == Some(&at) {
+                    if self
+                        .available
+                        .get(&output)
+                        .is_some_and(|(seq, _)| *seq == at)
+                    {
                         self.available.remove(&output);
                     }
                 }

@@ -8,7 +8,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The version that [`encode`] writes. 2: items upstream.
+/// The version that [`encode`] writes. 2: items upstream, and that items were pruned.
 const VERSION: u8 = 2;
 /// The oldest version that [`decode`] reads. What came since stands behind what was there.
 const OLDEST: u8 = 1;

@@ -78,6 +78,11 @@ pub enum Fact {
         /// Which.
         agent: AgentId,
     },
+    /// An output that was available was deleted by the operator: who needs it has it built again.
+    Pruned {
+        /// Which.
+        output: Digest,
+    },
 }
 
 impl Fact {

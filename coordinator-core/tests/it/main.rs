@@ -14,6 +14,7 @@ mod allocation;
 mod cancel;
 mod meaning;
 mod priorities;
+mod prune;
 mod purity;
 mod races;
 mod random;

@@ -32,6 +32,8 @@ pub(crate) struct Farm {
     submissions: BTreeMap<Ticket, Vec<BuildSpec>>,
     pub(crate) acknowledged: BTreeMap<BuildId, Digest>,
     questions: VecDeque<Question>,
+    /// What the core must refuse to delete.
+    prunes: BTreeMap<Ticket, Vec<Digest>>,
     hook: Option<Ticket>,
     next_build: u128,
     healed: bool,
@@ -63,6 +65,7 @@ impl Farm {
             submissions: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
             questions: VecDeque::new(),
+            prunes: BTreeMap::new(),
             hook: None,
             next_build: 1,
             healed: false,
@@ -76,7 +79,7 @@ impl Farm {
     }
 
     pub(crate) fn step(&mut self) {
-        match self.chance.below(40) {
+        match self.chance.below(42) {
             0..4 => self.submit(),
             4 => self.cancel(),
             5..14 => self.agent_speaks(),
@@ -91,6 +94,7 @@ impl Farm {
             34..37 => self.follow(),
             37 => self.upload(),
             38 => self.repeat_exchange(),
+            39..41 => self.prune(),
             _ => self.time(10),
         }
         self.poll();
@@ -191,6 +195,12 @@ impl Farm {
                 }
             }
         }
+        let replies = &mut self.world.replies;
+        self.prunes.retain(|ticket, needed| {
+            let reply = replies.remove(ticket);
+            assert!(reply.is_none() || reply == Some(Reply::Pruned(needed.clone())));
+            reply.is_none()
+        });
         if let Some(hook) = self.hook
             && self.world.replies.remove(&hook).is_some()
         {
@@ -263,6 +273,23 @@ impl Farm {
         self.world.input(Input::Store { ticket, records });
     }
 
+    /// Some outputs are to go; those that builds make or need do not.
+    fn prune(&mut self) {
+        let outputs = self.graph.iter().flat_map(|drv| &drv.0.outputs);
+        let outputs = outputs.map(|output| output.item.digest);
+        let there: Vec<_> = outputs
+            .filter(|output| self.world.history.has_item(*output))
+            .collect();
+        let Some(output) = self.chance.pick(&there).copied() else {
+            return;
+        };
+        let ticket = self.world.ticket();
+        let needed = self.world.core.needed(&[output]);
+        let outputs = vec![output];
+        self.world.input(Input::Prune { ticket, outputs });
+        self.prunes.insert(ticket, needed);
+    }
+
     fn write(&mut self) {
         self.world.write_commit();
     }
@@ -308,6 +335,7 @@ impl Farm {
         }
         self.questions.clear();
         self.submissions.clear();
+        self.prunes.clear();
         self.hook = None;
         for agent in &mut self.agents {
             agent.waits = None;

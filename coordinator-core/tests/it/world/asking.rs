@@ -5,8 +5,8 @@ use grange_coordinator_core::{
     ExchangeReply, Input, Reply, Report, Ticket,
 };
 use grange_model::{
-    AgentId, AgentRecord, AttemptId, BuildSpec, BuildState, FailureKind, FinishedBuild, HookRecord,
-    Record, Tags,
+    AgentId, AgentRecord, AttemptId, BuildSpec, BuildState, Digest, FailureKind, FinishedBuild,
+    HookRecord, Record, Tags,
 };
 
 use super::World;
@@ -27,6 +27,15 @@ impl World {
         let records = vec![Record::Item(item_record(&item, &item, 1))];
         let reply = self.ask(|ticket| Input::Store { ticket, records });
         assert_eq!(reply, Some(Reply::Done));
+    }
+
+    /// Deletes outputs; returns those that builds make or need.
+    pub(crate) fn prune(&mut self, outputs: &[&str]) -> Vec<Digest> {
+        let outputs = outputs.iter().map(|output| digest(output)).collect();
+        match self.ask(|ticket| Input::Prune { ticket, outputs }) {
+            Some(Reply::Pruned(needed)) => needed,
+            other => panic!("{other:?}"),
+        }
     }
 
     pub(crate) fn submit_all(&mut self, builds: Vec<BuildSpec>) -> Vec<Result<Accepted, Denied>> {

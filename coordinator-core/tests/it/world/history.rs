@@ -19,6 +19,16 @@ pub(crate) struct History {
     pub(crate) attempts: BTreeSet<AttemptId>,
     expired: BTreeSet<AttemptId>,
     rows: BTreeMap<BuildId, u32>,
+    /// What the last commit deleted at the operator's word.
+    pruned: BTreeSet<Digest>,
+}
+
+fn pruned(batch: &Batch) -> BTreeSet<Digest> {
+    let pruned = batch.facts.iter().filter_map(|fact| match fact {
+        Fact::Pruned { output } => Some(*output),
+        _ => None,
+    });
+    pruned.collect()
 }
 
 impl History {
@@ -33,6 +43,8 @@ impl History {
         assert!(!batch.is_empty(), "an empty commit");
         let batch: Batch = decode(&encode(batch).unwrap()).unwrap();
         self.seq = seq;
+        self.pruned = pruned(&batch);
+        let before: BTreeSet<_> = self.builds().map(|build| build.spec.id).collect();
         let done = batch
             .facts
             .iter()
@@ -46,6 +58,7 @@ impl History {
             self.facts.push(fact);
         }
         self.check_attempts();
+        self.check_pruned(&before);
         for change in &batch.changes {
             if let Change::Put(Record::Finished(finished)) = change {
                 self.check_finished(finished);
@@ -91,7 +104,7 @@ impl History {
                 }
                 let was = self.records.remove(&key).is_some();
                 assert!(
-                    was || matches!(key, Key::Failure(_)),
+                    was || matches!(key, Key::Failure(_) | Key::Item(_)),
                     "{key:?} was not there"
                 );
             }
@@ -105,7 +118,27 @@ impl History {
         };
         let record = self.derivation(*derivation).expect("a derivation");
         let mut outputs = record.outputs.iter();
-        outputs.all(|output| self.has_item(output.item.digest))
+        // What goes in the same commit goes first, or it would not be tried.
+        let stays = |output: &Digest| self.has_item(*output) && !self.pruned.contains(output);
+        outputs.all(|output| stays(&output.item.digest))
+    }
+
+    /// Nothing goes that a build makes or needs which was unfinished before and still is.
+    fn check_pruned(&self, before: &BTreeSet<BuildId>) {
+        for build in self
+            .builds()
+            .filter(|build| before.contains(&build.spec.id))
+        {
+            let record = self
+                .derivation(build.spec.derivation)
+                .expect("a derivation");
+            let made = record.outputs.iter().map(|output| output.item.digest);
+            let needed = record.inputs.iter().map(|input| input.output);
+            for output in made.chain(needed) {
+                let gone = self.pruned.contains(&output);
+                assert!(!gone, "{} needs what was pruned", record.item.name);
+            }
+        }
     }
 
     fn check_fact(&mut self, done: bool, fact: &Fact) {
@@ -148,7 +181,8 @@ impl History {
         match finished.state {
             BuildState::Succeeded => {
                 for output in &record.outputs {
-                    let there = self.has_item(output.item.digest);
+                    let digest = output.item.digest;
+                    let there = self.has_item(digest) || self.pruned.contains(&digest);
                     assert!(there, "{name} succeeded without {}", output.item.name);
                 }
             }

@@ -1,0 +1,45 @@
+//! Outputs go that nobody needs now.
+//!
+//! An output is deleted only if no unfinished build makes or needs it: attempts may be reading it, and
+//! what they make may refer to whatever it refers to. The core does not know what items refer to;
+//! so it deletes all of what it is handed, or nothing. Counter-example for deleting what it can: `a`
+//! refers to `b`, both are to go, and a build that was submitted in this moment needs `a`. If `b` went
+//! alone, the build would get an input that is not whole.
+
+use grange_model::{Digest, Fact, Key};
+
+use crate::io::{Denied, DeniedWhy, Reply, Ticket};
+use crate::machine::Core;
+
+/// How many outputs may go at once: more would take a call too long.
+pub const MAX_PRUNED: usize = 1_000;
+
+impl Core {
+    pub(crate) fn prune(&mut self, ticket: Ticket, outputs: Vec<Digest>) {
+        if outputs.len() > MAX_PRUNED {
+            let denied = Denied {
+                why: DeniedWhy::Wrong,
+                message: format!("at most {MAX_PRUNED} outputs are deleted at once"),
+            };
+            self.ledger.reply(ticket, Reply::Denied(denied));
+            return;
+        }
+        let needed = self.needed(&outputs);
+        if needed.is_empty() {
+            for output in outputs {
+                // Whoever has read that it is available and has not acted on it yet hears that it is not.
+                self.recent.output_gone(self.ledger.upcoming(), output);
+                self.ledger.remove(Key::Item(output));
+                self.ledger.fact(Fact::Pruned { output });
+            }
+        }
+        self.ledger.reply(ticket, Reply::Pruned(needed));
+    }
+
+    /// Those of the outputs that unfinished builds make or need, in the order given.
+    #[must_use]
+    pub fn needed(&self, outputs: &[Digest]) -> Vec<Digest> {
+        let known = |output: &&Digest| self.names.outputs.contains_key(*output);
+        outputs.iter().filter(known).copied().collect()
+    }
+}

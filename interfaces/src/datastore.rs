@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use grange_model::{
-    Batch, BuildId, BuildState, Digest, FactNumber, FinishedBuild, ItemRecord, Key, NumberedFact,
-    Record, Seq, Term,
+    Batch, BuildId, BuildState, DerivationRecord, Digest, FactNumber, FinishedBuild, ItemRecord,
+    Key, NumberedFact, Record, Seq, Term,
 };
 
 /// Why a Datastore did not do it.
@@ -128,7 +128,8 @@ pub struct Page<T> {
 /// * Reads see at least every commit that was acknowledged before they began, and only whole commits.
 /// * Items and finished builds (the logs of their attempts) are all that names a blob: what neither
 ///   [`History::items`] nor [`History::finished`] gives is named by no record. So both give every
-///   record that was there before the first page was read and still is when the last one is.
+///   record that was there before the first page was read and still is when the last one is. So does
+///   [`History::derivations`].
 #[async_trait]
 pub trait History: Send + Sync + fmt::Debug {
     /// The records under these keys, in the order of the keys.
@@ -160,6 +161,18 @@ pub trait History: Send + Sync + fmt::Debug {
         after: Option<Digest>,
         limit: usize,
     ) -> Result<Page<ItemRecord>, StoreError>;
+
+    /// All derivations, in the order of their digests, behind `after`, at most `limit`. Their texts
+    /// are got one by one.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt`, `Unavailable`.
+    async fn derivations(
+        &self,
+        after: Option<Digest>,
+        limit: usize,
+    ) -> Result<Page<DerivationRecord>, StoreError>;
 
     /// Facts behind `after`, in order, at most `limit`.
     ///

@@ -2,7 +2,8 @@
 
 use grange_interfaces::{Page, StoreError};
 use grange_model::{
-    BuildState, Digest, Fact, FactNumber, ItemRecord, Key, NumberedFact, Record, Timestamp, decode,
+    BuildState, DerivationRecord, Digest, Fact, FactNumber, ItemRecord, Key, NumberedFact, Record,
+    Timestamp, decode,
 };
 use rusqlite::{Connection, OptionalExtension, ToSql};
 
@@ -12,6 +13,8 @@ use crate::error::{at, codec};
 const FAILED: &str = "cannot read";
 
 const ITEMS: &str = "SELECT digest, record FROM item WHERE digest > ?1 ORDER BY digest LIMIT ?2";
+const DERIVATIONS: &str =
+    "SELECT digest, record FROM derivation WHERE digest > ?1 ORDER BY digest LIMIT ?2";
 
 /// The record under a key.
 pub(crate) fn get(connection: &Connection, key: &Key) -> Result<Option<Record>, StoreError> {
@@ -66,6 +69,47 @@ pub(crate) fn items(
     after: Option<Digest>,
     limit: usize,
 ) -> Result<Page<ItemRecord>, StoreError> {
+    by_digest(
+        connection,
+        ITEMS,
+        after,
+        limit,
+        |digest, bytes| match record(&Key::Item(digest), bytes)? {
+            Record::Item(item) => Ok(item),
+            other => Err(misplaced(&Key::Item(digest), &other)),
+        },
+    )
+}
+
+/// Derivations behind `after`, in the order of their digests.
+pub(crate) fn derivations(
+    connection: &Connection,
+    after: Option<Digest>,
+    limit: usize,
+) -> Result<Page<DerivationRecord>, StoreError> {
+    by_digest(
+        connection,
+        DERIVATIONS,
+        after,
+        limit,
+        |digest, bytes| match record(&Key::Derivation(digest), bytes)? {
+            Record::Derivation(derivation) => Ok(derivation),
+            other => Err(misplaced(&Key::Derivation(digest), &other)),
+        },
+    )
+}
+
+fn misplaced(key: &Key, found: &Record) -> StoreError {
+    StoreError::Corrupt(format!("{key:?} holds {:?}", found.key()))
+}
+
+fn by_digest<T>(
+    connection: &Connection,
+    sql: &str,
+    after: Option<Digest>,
+    limit: usize,
+    read: impl Fn(Digest, &[u8]) -> Result<T, StoreError>,
+) -> Result<Page<T>, StoreError> {
     let mut page = Page {
         entries: Vec::new(),
         more: false,
@@ -73,7 +117,7 @@ pub(crate) fn items(
     // The empty blob comes before all digests.
     let after: Vec<u8> = after.map_or_else(Vec::new, |digest| digest.0.to_vec());
     let most = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
-    let mut statement = connection.prepare_cached(ITEMS).map_err(at(FAILED))?;
+    let mut statement = connection.prepare_cached(sql).map_err(at(FAILED))?;
     let mut rows = statement.query((after, most)).map_err(at(FAILED))?;
     while let Some(row) = rows.next().map_err(at(FAILED))? {
         if page.entries.len() == limit {
@@ -85,16 +129,7 @@ pub(crate) fn items(
             .get_ref(1)
             .and_then(|value| Ok(value.as_blob()?))
             .map_err(at(FAILED))?;
-        let key = Key::Item(Digest(digest));
-        match record(&key, bytes)? {
-            Record::Item(item) => page.entries.push(item),
-            other => {
-                return Err(StoreError::Corrupt(format!(
-                    "{key:?} holds {:?}",
-                    other.key()
-                )));
-            }
-        }
+        page.entries.push(read(Digest(digest), bytes)?);
     }
     Ok(page)
 }
@@ -204,28 +239,30 @@ pub(crate) fn newest_term(connection: &Connection) -> Result<u64, StoreError> {
 mod tests {
     use rusqlite::Connection;
 
-    use super::ITEMS;
+    use super::{DERIVATIONS, ITEMS};
     use crate::commit::{column, number};
     use crate::schema;
 
-    /// Items come along their index: SQLite does not sort, and begins behind `after`.
+    /// Items and derivations come along their index: SQLite does not sort, and begins behind `after`.
     #[test]
-    fn items_have_an_index() {
+    fn lists_have_an_index() {
         let mut connection = Connection::open_in_memory().unwrap();
         schema::migrate(&mut connection, schema::MIGRATIONS).unwrap();
-        let mut statement = connection
-            .prepare(&format!("EXPLAIN QUERY PLAN {ITEMS}"))
-            .unwrap();
-        let plan: Vec<String> = statement
-            .query_map((Vec::<u8>::new(), 10), |row| row.get(3))
-            .unwrap()
-            .map(Result::unwrap)
-            .collect();
-        let plan = plan.join("\n");
-        assert!(
-            plan.starts_with("SEARCH") && !plan.contains("TEMP B-TREE"),
-            "{plan}"
-        );
+        for sql in [ITEMS, DERIVATIONS] {
+            let mut statement = connection
+                .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+                .unwrap();
+            let plan: Vec<String> = statement
+                .query_map((Vec::<u8>::new(), 10), |row| row.get(3))
+                .unwrap()
+                .map(Result::unwrap)
+                .collect();
+            let plan = plan.join("\n");
+            assert!(
+                plan.starts_with("SEARCH") && !plan.contains("TEMP B-TREE"),
+                "{plan}"
+            );
+        }
     }
 
     #[test]

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use grange_interfaces::{Claim, Claimed, Datastore, FinishedFilter, History, Page, StoreError};
 use grange_model::{
-    Batch, BuildId, BuildState, Digest, FactNumber, FinishedBuild, ItemRecord, Key, NumberedFact,
-    Record, Seq, Term,
+    Batch, BuildId, BuildState, DerivationRecord, Digest, FactNumber, FinishedBuild, ItemRecord,
+    Key, NumberedFact, Record, Seq, Term,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -169,6 +169,16 @@ impl History for SqliteDatastore {
     ) -> Result<Page<ItemRecord>, StoreError> {
         self.readers
             .ask(move |snapshot| read::items(snapshot, after, limit))
+            .await
+    }
+
+    async fn derivations(
+        &self,
+        after: Option<Digest>,
+        limit: usize,
+    ) -> Result<Page<DerivationRecord>, StoreError> {
+        self.readers
+            .ask(move |snapshot| read::derivations(snapshot, after, limit))
             .await
     }
 

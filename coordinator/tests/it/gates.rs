@@ -12,8 +12,8 @@ use grange_interfaces::{
     Source, StoreError, UploadId,
 };
 use grange_model::{
-    Batch, BlobId, BuildId, BuildState, Change, Digest, FactNumber, FinishedBuild, ItemRecord, Key,
-    NumberedFact, Record, Seq, Term,
+    Batch, BlobId, BuildId, BuildState, Change, DerivationRecord, Digest, FactNumber,
+    FinishedBuild, ItemRecord, Key, NumberedFact, Record, Seq, Term,
 };
 use tokio::sync::watch;
 
@@ -68,11 +68,12 @@ impl Gate {
     }
 }
 
-/// A Datastore that waits before it commits items, and after it has read items.
+/// A Datastore that waits before it commits items or deletes them, and after it has read items.
 #[derive(Debug)]
 pub(crate) struct GatedDatastore<S> {
     pub(crate) inner: S,
     pub(crate) commit: Gate,
+    pub(crate) removal: Gate,
     pub(crate) items: Gate,
 }
 
@@ -81,6 +82,7 @@ impl<S> GatedDatastore<S> {
         Self {
             inner,
             commit: Gate::default(),
+            removal: Gate::default(),
             items: Gate::default(),
         }
     }
@@ -100,6 +102,10 @@ impl<S: Datastore + Debug> Datastore for GatedDatastore<S> {
         let item = |change: &Change| matches!(change, Change::Put(Record::Item(_)));
         if batch.changes.iter().any(item) && !self.commit.pass().await {
             return Err(StoreError::Corrupt("it was torn down".into()));
+        }
+        let gone = |change: &Change| matches!(change, Change::Remove(Key::Item(_)));
+        if batch.changes.iter().any(gone) {
+            self.removal.pass().await;
         }
         self.inner.commit(term, seq, batch).await
     }
@@ -128,6 +134,14 @@ impl<S: Datastore + Debug> History for GatedDatastore<S> {
         let page = self.inner.items(after, limit).await;
         self.items.pass().await;
         page
+    }
+
+    async fn derivations(
+        &self,
+        after: Option<Digest>,
+        limit: usize,
+    ) -> Result<Page<DerivationRecord>, StoreError> {
+        self.inner.derivations(after, limit).await
     }
 
     async fn facts(

@@ -63,6 +63,7 @@ macro_rules! datastore_conformance {
             get_keeps_the_order_of_keys, get_gives_what_was_put, facts_come_in_order_and_pages,
             finished_comes_in_order_and_pages, every_filter_filters, finished_follows_changes,
             items_come_in_order_and_pages, items_follow_changes,
+            derivations_come_in_order_and_pages,
             counts_follow_changes, every_reader_sees_what_was_acknowledged,
         }
     };

@@ -4,7 +4,8 @@ use std::ops::Bound;
 
 use grange_interfaces::{FinishedFilter, Page, StoreError};
 use grange_model::{
-    BuildId, BuildState, Digest, FactNumber, FinishedBuild, ItemRecord, Key, NumberedFact, Record,
+    BuildId, BuildState, DerivationRecord, Digest, FactNumber, FinishedBuild, ItemRecord, Key,
+    NumberedFact, Record,
 };
 use uuid::Uuid;
 
@@ -78,6 +79,32 @@ impl State {
                 break;
             }
             page.entries.push(item);
+        }
+        Ok(page)
+    }
+
+    pub(super) fn derivations(
+        &self,
+        after: Option<Digest>,
+        limit: usize,
+    ) -> Result<Page<DerivationRecord>, StoreError> {
+        let mut page = Page {
+            entries: Vec::new(),
+            more: false,
+        };
+        let from = match after {
+            Some(after) => Bound::Excluded(Key::Derivation(after)),
+            None => Bound::Included(Key::Derivation(Digest([0; 20]))),
+        };
+        for (key, _) in self.records.range((from, Bound::Unbounded)) {
+            let Some(Record::Derivation(derivation)) = self.record(key)? else {
+                break;
+            };
+            if page.entries.len() == limit {
+                page.more = true;
+                break;
+            }
+            page.entries.push(derivation);
         }
         Ok(page)
     }

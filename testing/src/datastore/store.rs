@@ -9,8 +9,8 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use grange_interfaces::{Claim, Claimed, Datastore, FinishedFilter, History, Page, StoreError};
 use grange_model::{
-    Batch, BuildId, BuildState, Digest, FactNumber, FinishedBuild, ItemRecord, Key, NumberedFact,
-    Record, Seq, Term,
+    Batch, BuildId, BuildState, DerivationRecord, Digest, FactNumber, FinishedBuild, ItemRecord,
+    Key, NumberedFact, Record, Seq, Term,
 };
 
 use super::faults::Faults;
@@ -211,6 +211,14 @@ impl History for MemoryDatastore {
         limit: usize,
     ) -> Result<Page<ItemRecord>, StoreError> {
         self.open_state()?.items(after, limit)
+    }
+
+    async fn derivations(
+        &self,
+        after: Option<Digest>,
+        limit: usize,
+    ) -> Result<Page<DerivationRecord>, StoreError> {
+        self.open_state()?.derivations(after, limit)
     }
 
     async fn facts(

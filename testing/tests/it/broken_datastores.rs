@@ -9,8 +9,8 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use grange_interfaces::{Claim, Claimed, Datastore, FinishedFilter, History, Page, StoreError};
 use grange_model::{
-    Batch, BuildId, BuildState, Digest, FactNumber, FinishedBuild, ItemRecord, Key, NumberedFact,
-    Record, Seq, Term,
+    Batch, BuildId, BuildState, DerivationRecord, Digest, FactNumber, FinishedBuild, ItemRecord,
+    Key, NumberedFact, Record, Seq, Term,
 };
 use grange_testing::MemoryDatastore;
 use grange_testing::conformance::{DatastoreBench, datastore, run};
@@ -42,6 +42,8 @@ enum Defect {
     NeverCountsDown,
     /// Gives the build that it should begin behind.
     BeginsAtAfter,
+    /// Leaves out the first derivation of each page but the first.
+    SkipsDerivations,
     /// Says that no page of items has another behind it.
     ForgetsItems,
 }
@@ -174,6 +176,18 @@ impl History for Broken {
         Ok(page)
     }
 
+    async fn derivations(
+        &self,
+        after: Option<Digest>,
+        limit: usize,
+    ) -> Result<Page<DerivationRecord>, StoreError> {
+        let mut page = self.inner.derivations(after, limit).await?;
+        if self.defect == Defect::SkipsDerivations && after.is_some() && !page.entries.is_empty() {
+            page.entries.remove(0);
+        }
+        Ok(page)
+    }
+
     async fn facts(
         &self,
         after: FactNumber,
@@ -299,5 +313,13 @@ fn forgotten_items_are_found() {
     assert!(finds(
         Defect::ForgetsItems,
         datastore::items_come_in_order_and_pages
+    ));
+}
+
+#[test]
+fn skipped_derivations_are_found() {
+    assert!(finds(
+        Defect::SkipsDerivations,
+        datastore::derivations_come_in_order_and_pages
     ));
 }

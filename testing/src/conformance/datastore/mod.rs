@@ -2,6 +2,7 @@
 
 mod claims;
 mod commits;
+mod derivations;
 mod finished;
 mod items;
 mod loads;
@@ -16,6 +17,7 @@ pub use commits::{
     an_empty_batch_is_a_commit, gaps_are_refused, later_changes_count,
     removing_nothing_does_nothing, repeating_is_one_commit,
 };
+pub use derivations::derivations_come_in_order_and_pages;
 pub use finished::{
     counts_follow_changes, every_filter_filters, finished_comes_in_order_and_pages,
     finished_follows_changes,

@@ -1,0 +1,47 @@
+//! Derivations.
+
+use grange_interfaces::{Claim, History};
+use grange_model::{DerivationRecord, Key, Record};
+
+use crate::conformance::DatastoreBench;
+use crate::conformance::writer::Writer;
+use crate::sample;
+
+/// "All derivations, in the order of their digests, behind `after`, at most `limit`", among records
+/// of all other kinds, whether a build is of them or not.
+pub async fn derivations_come_in_order_and_pages(bench: &impl DatastoreBench) {
+    let mut writer = Writer::claim(bench.open().await, Claim::Exclusive).await;
+    let none = writer.store.derivations(None, 10).await.expect("it reads");
+    assert!(none.entries.is_empty() && !none.more);
+    let others = super::commits::one_of_each().into_iter();
+    let others = others.filter(|record| !matches!(record, Record::Derivation(_)));
+    writer.put(others.collect()).await;
+    let mut expected: Vec<DerivationRecord> = (0..20).map(sample::derivation).collect();
+    expected.sort_by_key(|derivation| derivation.item.digest);
+    for step in [1, 0] {
+        let some = expected.iter().rev().skip(step).step_by(2).cloned();
+        writer.put(some.map(Record::Derivation).collect()).await;
+    }
+    let gone = expected.remove(7);
+    writer.remove(vec![Key::Derivation(gone.item.digest)]).await;
+    for limit in [1, 3, 18, 19, 20, usize::MAX] {
+        let mut found: Vec<DerivationRecord> = Vec::new();
+        loop {
+            let after = found.last().map(|derivation| derivation.item.digest);
+            let page = writer.store.derivations(after, limit).await;
+            let page = page.expect("it reads");
+            assert!(page.entries.len() <= limit, "more than were asked for");
+            assert!(
+                !page.more || page.entries.len() == limit,
+                "there are more, but they do not come"
+            );
+            found.extend(page.entries);
+            if !page.more {
+                break;
+            }
+        }
+        assert_eq!(found, expected, "at most {limit}");
+    }
+    let behind = writer.store.derivations(Some(gone.item.digest), 100).await;
+    assert_eq!(behind.expect("it reads").entries, expected[7..]);
+}

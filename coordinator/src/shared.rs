@@ -9,7 +9,7 @@ use grange_model::{AgentId, AttemptId, Batch, Change, FactNumber, Key, PasswordH
 use tokio::sync::watch;
 
 use crate::config::{CoordinatorConfig, TokenHash};
-use crate::retain::Pins;
+use crate::retain::{Pins, Relied};
 use crate::upstream::Upstreams;
 
 /// What all tasks of a coordinator share.
@@ -22,6 +22,8 @@ pub(crate) struct Shared {
     pub(crate) upstreams: Upstreams,
     /// Blobs that a commit under way may name.
     pub(crate) pins: Arc<Pins>,
+    /// Items that what a commit under way writes may refer to.
+    pub(crate) relied: Arc<Relied>,
     passwords: RwLock<BTreeMap<AgentId, Vec<TokenHash>>>,
     /// The newest fact that is durable.
     facts: watch::Sender<FactNumber>,
@@ -60,6 +62,7 @@ impl Shared {
             clock,
             upstreams,
             pins: Arc::default(),
+            relied: Arc::default(),
             passwords: RwLock::default(),
             facts: watch::Sender::new(last_fact),
             logs: watch::Sender::new(0),

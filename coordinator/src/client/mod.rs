@@ -15,6 +15,7 @@
 //! long as [`Client::with_patience`] says; every message of the protocol may be sent again.
 
 mod agents;
+mod artifacts;
 mod batch;
 mod builds;
 mod directory;

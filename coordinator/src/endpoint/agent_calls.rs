@@ -202,6 +202,6 @@ impl CoordinatorEndpoint {
     }
 }
 
-pub(super) fn unexpected() -> Refusal {
+pub(crate) fn unexpected() -> Refusal {
     Refusal::new(Fault::Us, "the core gave an answer to another question")
 }

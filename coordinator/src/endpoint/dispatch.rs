@@ -10,7 +10,6 @@ use grange_model::AgentId;
 
 use crate::handle::Handle;
 use crate::ingest;
-use crate::retain::{self, Swept};
 use crate::shared::Shared;
 
 /// The coordinator's side of the protocol.
@@ -33,14 +32,6 @@ pub(super) type Answered = Result<(Answer, Option<Body>), Refusal>;
 impl CoordinatorEndpoint {
     pub(crate) fn new(shared: Arc<Shared>, handle: Handle) -> Self {
         Self { shared, handle }
-    }
-
-    /// Goes on even if the caller does not wait for it.
-    pub(crate) async fn sweep(&self, delete: bool) -> Result<Swept, Refusal> {
-        let endpoint = self.clone();
-        let work = async move { retain::sweep(&endpoint.shared, &endpoint.handle, delete).await };
-        let failed = |error| Refusal::new(Fault::Us, format!("the sweep failed: {error}"));
-        tokio::spawn(work).await.map_err(failed)?
     }
 
     fn verify(&self, peer: &Peer) -> Result<Caller, Refusal> {
@@ -177,6 +168,9 @@ impl CoordinatorEndpoint {
             Message::PauseAgent { agent, paused } => self.pause_agent(agent, paused).await,
             Message::TagAgent { agent, tags } => self.tag_agent(agent, tags).await,
             Message::DeleteAgent { agent } => self.delete_agent(agent).await,
+            Message::Held => self.held().await,
+            Message::Prune(request) => self.prune(request).await,
+            Message::Sweep { delete } => self.sweep_view(delete).await,
             _ => Err(Refusal::new(Fault::Forbidden, "this is for agents to say")),
         }
     }

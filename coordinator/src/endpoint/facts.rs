@@ -127,6 +127,7 @@ fn view(numbered: &NumberedFact, paths: &BTreeMap<Key, String>) -> FactView {
         Fact::Reopened { .. } => "reopened",
         Fact::Available { .. } => "available",
         Fact::Lost { .. } => "lost",
+        Fact::Pruned { .. } => "pruned",
         Fact::AgentChanged { agent } => {
             view.agent = Some(*agent);
             "agent-changed"

@@ -1,6 +1,7 @@
 //! Answering agents and clients.
 
 mod agent_calls;
+mod artifacts;
 mod builds;
 mod dispatch;
 mod facts;
@@ -11,4 +12,5 @@ mod reports;
 mod submit;
 mod views;
 
+pub(crate) use agent_calls::unexpected;
 pub(crate) use dispatch::CoordinatorEndpoint;

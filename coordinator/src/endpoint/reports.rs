@@ -58,7 +58,7 @@ impl CoordinatorEndpoint {
     ) -> Result<(), Refusal> {
         let attempt = self.own(agent, id).await?;
         // Of what the report names, until it is durable.
-        let mut pins = Vec::new();
+        let (mut pins, mut needed) = (Vec::new(), None);
         let (report, refused) = match report {
             Report::Succeeded { outputs, log_size } => {
                 ingest::check_log(&self.shared, id, log_size).await?;
@@ -75,8 +75,8 @@ impl CoordinatorEndpoint {
                     still_wanted,
                 );
                 match verified.await {
-                    Ok((outputs, pinned)) => {
-                        pins.extend(pinned);
+                    Ok((outputs, kept)) => {
+                        needed = Some(kept);
                         let log = self.seal_log(id, log_size, &mut pins).await?;
                         (core::Report::Succeeded { outputs, log }, None)
                     }
@@ -139,7 +139,7 @@ impl CoordinatorEndpoint {
             report,
         };
         self.handle.request(input).await?;
-        drop(pins);
+        drop((pins, needed));
         self.shared.log_grew();
         refused.map_or(Ok(()), Err)
     }

@@ -24,7 +24,16 @@ impl CoordinatorEndpoint {
     /// Which of these are not here.
     pub(super) async fn lacking(&self, derivations: Vec<String>, items: Vec<String>) -> Answered {
         let derivations = self.absent(derivations, Key::Derivation).await?;
+        // Whoever hears that an item is here does not send it: a prune that is under way leaves it.
+        let paths = items.iter();
+        let paths = paths.filter_map(|path| parse_path(&self.shared.config, path).ok());
+        let reliance = self
+            .shared
+            .relied
+            .rely(paths.map(|path| digest(&path)).collect());
+        let reliance = reliance.await;
         let items = self.absent(items, Key::Item).await?;
+        drop(reliance);
         Ok((Answer::Lacking { derivations, items }, None))
     }
 

@@ -16,6 +16,7 @@ use super::stream::Frames;
 use crate::available::available;
 use crate::convert::{digest, item, parse_path, store_refusal, with_sources};
 use crate::handle::Handle;
+use crate::retain::Reliance;
 use crate::shared::Shared;
 
 /// How many derivations are committed together.
@@ -30,16 +31,23 @@ pub(crate) async fn put_derivations(
     let mut frames = Frames::new(body, shared.config.max_derivation);
     let mut verifier = Verifier::default();
     let mut records = Vec::new();
+    // On their sources, until they are durable.
+    let mut relied = Vec::new();
     while let Some((path, text)) = frames.next().await? {
         let path = String::from_utf8(path.to_vec())
             .map_err(|_| Refusal::new(Fault::Caller, "a derivation's path is not text"))?;
         let path = parse_path(&shared.config, &path)?;
-        records.extend(verifier.verify(shared, &path, &text).await?);
+        let (both, reliance) = verifier.verify(shared, &path, &text).await?;
+        relied.push(reliance);
+        records.extend(both);
         if records.len() >= 2 * GROUP {
             store_records(handle, std::mem::take(&mut records)).await?;
+            relied.clear();
         }
     }
-    store_records(handle, records).await
+    store_records(handle, records).await?;
+    drop(relied);
+    Ok(())
 }
 
 /// Makes verified records durable.
@@ -65,7 +73,7 @@ impl Verifier {
         shared: &Shared,
         path: &StorePath,
         text: &Bytes,
-    ) -> Result<[Record; 2], Refusal> {
+    ) -> Result<([Record; 2], Reliance), Refusal> {
         let wrong = |what: String| Refusal::new(Fault::Caller, format!("{path}: {what}"));
         let name = path
             .derivation_name()
@@ -79,6 +87,8 @@ impl Verifier {
             return Err(wrong(format!("its content belongs to {actual}")));
         }
         self.read_inputs(shared, path, &derivation).await?;
+        let sources = derivation.input_sources.iter().map(digest).collect();
+        let reliance = shared.relied.rely(sources).await;
         self.check_sources(shared, path, &derivation).await?;
         let hash = |input: &StorePath| {
             self.0
@@ -93,7 +103,7 @@ impl Verifier {
             derivation: digest(path),
             text: text.to_vec(),
         };
-        Ok([text, Record::Derivation(record)])
+        Ok(([text, Record::Derivation(record)], reliance))
     }
 
     /// Makes sure that all input derivations are at hand.

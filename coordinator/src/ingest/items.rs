@@ -60,6 +60,8 @@ pub(crate) async fn put_items(
             size: upload.nar_size,
         });
     }
+    // What is here stays here while this goes on, and what they refer to as well.
+    let reliance = shared.relied.rely(named(&incoming)).await;
     check_references(shared, &incoming).await?;
     let mut reader = SyncIoBridge::new(StreamReader::new(body));
     let mut records = Vec::new();
@@ -76,8 +78,15 @@ pub(crate) async fn put_items(
     handle
         .request(move |ticket| Input::Store { ticket, records })
         .await?;
-    drop(pins);
+    drop((pins, reliance));
     Ok(())
+}
+
+fn named(incoming: &[Incoming]) -> Vec<grange_model::Digest> {
+    let paths = incoming
+        .iter()
+        .flat_map(|item| item.references.iter().chain([&item.path]));
+    paths.map(digest).collect()
 }
 
 async fn check_references(shared: &Shared, incoming: &[Incoming]) -> Result<(), Refusal> {

@@ -15,7 +15,7 @@ use super::uploads::upload_of;
 use crate::convert::{
     artifact_refusal, blob, digest, hex, item, nar_hash, parse_path, parse_sha256,
 };
-use crate::retain::Pin;
+use crate::retain::{Pin, Reliance};
 use crate::shared::Shared;
 
 /// An agent said what is not so, or sent what cannot be taken: its attempt is worth nothing.
@@ -45,8 +45,15 @@ struct Found {
     flat: Option<Hash>,
 }
 
-/// Verifies and seals all outputs of an attempt, in the order of the derivation. The pins are kept
-/// until their names are durable.
+/// What must stay until the names of verified outputs are durable.
+#[derive(Debug)]
+pub(crate) struct Needed {
+    _blobs: Vec<Pin>,
+    _references: Reliance,
+}
+
+/// Verifies and seals all outputs of an attempt, in the order of the derivation. What is needed is
+/// kept until their names are durable.
 pub(crate) async fn verify_outputs(
     shared: &Shared,
     attempt: AttemptId,
@@ -55,7 +62,7 @@ pub(crate) async fn verify_outputs(
     path: &StorePath,
     reported: &[ReportedOutput],
     still_wanted: impl Future<Output = Result<(), Refusal>> + Send,
-) -> Result<(Vec<ItemRecord>, Vec<Pin>), Rejected> {
+) -> Result<(Vec<ItemRecord>, Needed), Rejected> {
     let closure = closure_of_inputs(shared, record).await?;
     let mut candidates: BTreeMap<[u8; 20], Item> = closure
         .items
@@ -80,6 +87,11 @@ pub(crate) async fn verify_outputs(
         compare(shared, output, said, &found, &candidates, fixed)?;
         verified.push((said, output, found));
     }
+    // As long as its build is unfinished, what the build needs stays, and all that this refers to; then
+    // what refers to it has to be durable.
+    let references = verified.iter().flat_map(|(_, _, found)| &found.references);
+    let references = references.map(|digest| grange_model::Digest(*digest));
+    let references = shared.relied.rely(references.collect()).await;
     // It may have taken minutes: what is void by now is not kept.
     still_wanted.await?;
     let mut records = Vec::new();
@@ -108,7 +120,11 @@ pub(crate) async fn verify_outputs(
             blob_size: found.file_size,
         });
     }
-    Ok((records, pins))
+    let needed = Needed {
+        _blobs: pins,
+        _references: references,
+    };
+    Ok((records, needed))
 }
 
 /// Looks at what was sent, or lies here from before, which stays until the pin is dropped.

@@ -1,10 +1,17 @@
 //! What is kept and what goes.
 
+mod choice;
+mod held;
 mod pins;
+mod prune;
+mod relied;
 mod sweep;
 mod timer;
 
+pub(crate) use held::held;
 pub(crate) use pins::{Pin, Pins};
+pub(crate) use prune::prune;
+pub(crate) use relied::{Reliance, Relied};
 pub use sweep::Swept;
 pub(crate) use sweep::sweep;
 pub(crate) use timer::run;

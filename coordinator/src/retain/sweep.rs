@@ -119,7 +119,7 @@ async fn keep_named(shared: &Shared, candidates: &Candidates) -> Result<(), Refu
     Ok(())
 }
 
-async fn size(shared: &Shared, blob: BlobId) -> Result<u64, Refusal> {
+pub(super) async fn size(shared: &Shared, blob: BlobId) -> Result<u64, Refusal> {
     match shared.artifacts.size(&Source::Blob(blob)).await {
         Err(ArtifactError::NotFound(_)) => Ok(0),
         size => size.map_err(artifact_refusal),

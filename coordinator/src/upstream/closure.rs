@@ -22,22 +22,24 @@ const GROUP: usize = 1_000;
 /// As what derivations count that something refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Derivations {
-    /// As items like others.
+    /// As items like others. What is upstream is there with all that it refers to, also if some of that lies here: it may
+    /// be pruned here.
     AreItems,
-    /// As derivations: they are there if the coordinator can build them.
+    /// As derivations: they are there if the coordinator can build them. Their sources may lie here: those are not pruned.
     AreNodes,
 }
 
 impl Derivations {
-    /// Which of these are not here, nor known to be upstream.
+    /// Which of these have to be asked for.
     pub(super) async fn absent(
         self,
         shared: &Shared,
         paths: Vec<StorePath>,
     ) -> Result<Vec<StorePath>, Refusal> {
         let key = |path: &StorePath| match self {
+            Self::AreItems => Key::Upstream(digest(path)),
             Self::AreNodes if path.is_derivation() => Key::Derivation(digest(path)),
-            _ => Key::Item(digest(path)),
+            Self::AreNodes => Key::Item(digest(path)),
         };
         let keys: Vec<_> = paths.iter().map(key).collect();
         let found = available::get(&*shared.datastore, &keys).await;

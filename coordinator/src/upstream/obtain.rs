@@ -50,6 +50,8 @@ pub(crate) async fn obtain(
     let mut texts = texts.buffered(AT_ONCE);
     let mut verifier = Verifier::default();
     let mut records = Vec::new();
+    // On their sources, until they are durable.
+    let mut relied = Vec::new();
     while let Some((path, text)) = texts.try_next().await? {
         let verified = verifier.verify(shared, &path, &text).await;
         let refused = |refusal: Refusal| {
@@ -60,15 +62,19 @@ pub(crate) async fn obtain(
                 ..refusal
             }
         };
-        records.extend(verified.map_err(refused)?);
+        let (both, reliance) = verified.map_err(refused)?;
+        relied.push(reliance);
+        records.extend(both);
         if records.len() >= 2 * GROUP {
             store_records(handle, std::mem::take(&mut records)).await?;
+            relied.clear();
         }
         if patience.is_over() {
             break;
         }
     }
     store_records(handle, records).await?;
+    drop(relied);
     if patience.is_over() {
         return Err(Refusal::busy(
             "substitute servers are still being asked",

@@ -68,13 +68,15 @@ impl Gate {
     }
 }
 
-/// A Datastore that waits before it commits items or deletes them, and after it has read items.
+/// A Datastore that waits before it commits items or deletes them, and after it has read items or
+/// derivations.
 #[derive(Debug)]
 pub(crate) struct GatedDatastore<S> {
     pub(crate) inner: S,
     pub(crate) commit: Gate,
     pub(crate) removal: Gate,
     pub(crate) items: Gate,
+    pub(crate) derivations: Gate,
 }
 
 impl<S> GatedDatastore<S> {
@@ -84,6 +86,7 @@ impl<S> GatedDatastore<S> {
             commit: Gate::default(),
             removal: Gate::default(),
             items: Gate::default(),
+            derivations: Gate::default(),
         }
     }
 }
@@ -141,7 +144,9 @@ impl<S: Datastore + Debug> History for GatedDatastore<S> {
         after: Option<Digest>,
         limit: usize,
     ) -> Result<Page<DerivationRecord>, StoreError> {
-        self.inner.derivations(after, limit).await
+        let page = self.inner.derivations(after, limit).await;
+        self.derivations.pass().await;
+        page
     }
 
     async fn facts(

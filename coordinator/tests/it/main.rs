@@ -17,6 +17,7 @@ mod logs;
 mod meaning;
 mod outputs;
 mod peers;
+mod prune;
 mod restart;
 mod submit;
 mod sweep;

@@ -60,6 +60,9 @@ fn operators(agent: AgentId) -> Vec<Message> {
             tags: Default::default(),
         },
         Message::DeleteAgent { agent },
+        Message::Held,
+        Message::Prune(Default::default()),
+        Message::Sweep { delete: true },
     ]
 }
 
@@ -120,6 +123,11 @@ async fn who_says_no_name_is_told_only_the_version() {
     let (answer, _) = ask((0, 7)).await.unwrap();
     assert!(
         matches!(answer, Answer::Hello { version: 2, .. }),
+        "{answer:?}"
+    );
+    let (answer, _) = ask((0, 1)).await.unwrap();
+    assert!(
+        matches!(answer, Answer::Hello { version: 1, .. }),
         "{answer:?}"
     );
     for versions in [(0, 0), (3, 4), (3, 1)] {

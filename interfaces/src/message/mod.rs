@@ -1,4 +1,4 @@
-//! The protocol's messages and answers, version 2.
+//! The protocol's messages and answers, versions 1 and 2.
 //!
 //! Store paths are written in full (`/gnu/store/…`), hashes in lower-case base16, times in
 //! milliseconds. The wire form is the JSON of these types; `transport-http/testdata` holds golden
@@ -9,6 +9,7 @@
 //! (length of path: u32 big-endian, path, length of text: u32 big-endian, text).
 
 mod agent;
+mod artifacts;
 mod client;
 mod views;
 
@@ -16,6 +17,7 @@ pub use agent::{
     Assignment, Capacity, ExchangeAnswer, ExchangeRequest, HeldAttempt, JobAnswer, Phase, Report,
     ReportedOutput,
 };
+pub use artifacts::{Held, HeldView, PruneRequest, PruneView, PrunedItem, SweepView};
 pub use client::{BuildFilter, BuildRequest, ItemUpload, Submission};
 pub use views::{
     AgentView, AttemptView, BuildSummary, BuildView, CauseView, Counts, ItemView, OutputView,
@@ -222,6 +224,27 @@ pub enum Message {
         /// Which.
         agent: AgentId,
     },
+
+    /// What is kept of outputs, sources and logs. From version 2 on.
+    Held,
+    /// Says which outputs go, and deletes them if it is told to. From version 2 on.
+    Prune(PruneRequest),
+    /// Says which blobs no record names, and deletes them if it is told to. From version 2 on.
+    Sweep {
+        /// Whether to delete them.
+        delete: bool,
+    },
+}
+
+impl Message {
+    /// The first version of the protocol in which it can be said.
+    #[must_use]
+    pub fn since(&self) -> u16 {
+        match self {
+            Self::Held | Self::Prune(_) | Self::Sweep { .. } => 2,
+            _ => 1,
+        }
+    }
 }
 
 /// What a coordinator answers.
@@ -298,6 +321,12 @@ pub enum Answer {
     Agent(Box<AgentView>),
     /// To [`Message::NewPassword`]: shown once.
     Password(String),
+    /// To [`Message::Held`].
+    Held(HeldView),
+    /// To [`Message::Prune`].
+    Pruned(PruneView),
+    /// To [`Message::Sweep`].
+    Swept(SweepView),
 }
 
 /// A fact on the wire.
@@ -308,7 +337,7 @@ pub struct FactView {
     /// When, in milliseconds since 1970.
     pub at_ms: u64,
     /// `submitted`, `started`, `setup-failed`, `expired`, `ended`, `reopened`, `available`, `lost`,
-    /// `agent-changed`.
+    /// `agent-changed`, `pruned`.
     pub what: String,
     /// The builds that it is about.
     pub builds: Vec<BuildId>,

@@ -151,12 +151,11 @@ impl HttpEndpoint {
             authorization,
             time: self.time_for(message),
         };
+        let version = self.version.load(Ordering::Acquire).max(VERSIONS.0);
         let target = if matches!(message, Message::Hello { .. }) {
             &self.hello
         } else {
-            // 0 if another call has just found out that the coordinator was replaced: so will this one.
-            let version = self.version.load(Ordering::Acquire);
-            &self.calls[usize::from(version.saturating_sub(VERSIONS.0))]
+            &self.calls[usize::from(version - VERSIONS.0)]
         };
         send(&self.pool, &self.name, &self.config, target, outgoing, body).await
     }
@@ -167,7 +166,10 @@ impl HttpEndpoint {
             | Message::PutItems { .. }
             | Message::PutDerivations
             | Message::Obtain { .. }
-            | Message::Submit { .. } => self.config.work_time,
+            | Message::Submit { .. }
+            | Message::Held
+            | Message::Prune(_)
+            | Message::Sweep { .. } => self.config.work_time,
             polls => self
                 .config
                 .answer_time
@@ -189,6 +191,15 @@ impl Endpoint for HttpEndpoint {
         }
         if !matches!(message, Message::Hello { .. }) {
             self.greet().await?;
+            let (since, spoken) = (message.since(), self.version.load(Ordering::Acquire));
+            if (1..since).contains(&spoken) {
+                let what = format!(
+                    "{} speaks version {spoken} of the protocol, and this needs version {since}: \
+                     update the coordinator",
+                    self.name
+                );
+                return Err(Refusal::new(Fault::Operator, what));
+            }
         }
         let Incame {
             reply,

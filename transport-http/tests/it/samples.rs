@@ -2,9 +2,9 @@
 
 use grange_interfaces::message::{
     AgentView, Answer, Assignment, AttemptView, BuildFilter, BuildRequest, BuildSummary, BuildView,
-    Capacity, CauseView, Counts, ExchangeAnswer, ExchangeRequest, FactView, HeldAttempt,
-    ItemUpload, ItemView, JobAnswer, Message, OutputView, Phase, Report, ReportedOutput,
-    SetupFailureView, Submission,
+    Capacity, CauseView, Counts, ExchangeAnswer, ExchangeRequest, FactView, Held, HeldAttempt,
+    HeldView, ItemUpload, ItemView, JobAnswer, Message, OutputView, Phase, PruneRequest, PruneView,
+    PrunedItem, Report, ReportedOutput, SetupFailureView, Submission, SweepView,
 };
 use grange_interfaces::{Fault, Refusal};
 use grange_model::{
@@ -46,6 +46,13 @@ fn held() -> Vec<HeldAttempt> {
             phase,
         })
         .into()
+}
+
+fn held_bytes(count: u64) -> Held {
+    Held {
+        count,
+        bytes: 1_000 * count,
+    }
 }
 
 fn limits() -> Limits {
@@ -202,6 +209,16 @@ pub(crate) fn messages() -> Vec<Message> {
             limit: 1000,
         },
         Message::Counts,
+        Message::Held,
+        Message::Prune(PruneRequest {
+            older_than_ms: Some(86_400_000),
+            tags: tags(),
+            keep_tags: vec![("branch".into(), "master".into())],
+            roots: vec![OUT.into()],
+            max_bytes: Some(1 << 40),
+            delete: true,
+        }),
+        Message::Sweep { delete: true },
         Message::Facts {
             after: Some(FactNumber(7)),
             wait_ms: 30_000,
@@ -398,6 +415,27 @@ pub(crate) fn answers() -> Vec<Answer> {
         Answer::Agents(vec![agent_view()]),
         Answer::Agent(Box::new(agent_view())),
         Answer::Password("correct-horse".into()),
+        Answer::Held(HeldView {
+            outputs: held_bytes(1),
+            sources: held_bytes(2),
+            logs: held_bytes(3),
+            unreferenced: held_bytes(4),
+        }),
+        Answer::Pruned(PruneView {
+            goes: held_bytes(1),
+            stays: held_bytes(2),
+            deleted: true,
+            items: vec![PrunedItem {
+                path: OUT.into(),
+                bytes: 3,
+                used_at_ms: Some(1_760_000_000_000),
+            }],
+        }),
+        Answer::Swept(SweepView {
+            blobs: 5,
+            unreferenced: held_bytes(1),
+            deleted: true,
+        }),
     ]
 }
 

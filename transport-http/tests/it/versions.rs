@@ -147,7 +147,7 @@ async fn a_coordinator_that_was_replaced_is_greeted_again() {
     let (url, script) = scripted(vec![
         (OURS, HELLO),
         (
-            "404 Not Found\r\ncontent-type: application/vnd.grange.v1\r\ngrange-versions: 2-3",
+            "404 Not Found\r\ncontent-type: application/vnd.grange.v1\r\ngrange-versions: 3-4",
             "{\"refused\":{\"fault\":\"operator\",\"message\":\"not spoken here\"}}\n",
         ),
         (OURS, HELLO),
@@ -164,6 +164,29 @@ async fn a_coordinator_that_was_replaced_is_greeted_again() {
         script.await.unwrap(),
         ["/hello", "/v1/call", "/hello", "/v1/call"]
     );
+}
+
+/// What a newer version has, an older coordinator is not asked: it could not read the question.
+#[tokio::test]
+async fn each_version_has_its_place_and_its_messages() {
+    const HELLO_2: &str =
+        "{\"ok\":{\"hello\":{\"version\":2,\"software\":\"s\",\"store_dirs\":[]}}}\n";
+    const SWEPT: &str = "{\"ok\":{\"swept\":{\"blobs\":1,\"unreferenced\":{\"count\":0,\"bytes\":0},\"deleted\":false}}}\n";
+    let (url, script) = scripted(vec![(OURS, HELLO_2), (OURS, SWEPT), (OURS, COUNTS)]).await;
+    let newer = client(&url, ClientConfig::default());
+    let sweep = || Message::Sweep { delete: false };
+    ask(&newer, sweep()).await.unwrap();
+    ask(&newer, Message::Counts).await.unwrap();
+    assert_eq!(script.await.unwrap(), ["/hello", "/v2/call", "/v2/call"]);
+
+    let (url, script) = scripted(vec![(OURS, HELLO), (OURS, COUNTS)]).await;
+    let older = client(&url, ClientConfig::default());
+    let refusal = ask(&older, sweep()).await.unwrap_err();
+    assert_eq!(refusal.fault, Fault::Operator);
+    let part = "speaks version 1 of the protocol, and this needs version 2: update the coordinator";
+    assert!(refusal.message.contains(part), "{refusal}");
+    ask(&older, Message::Counts).await.unwrap();
+    assert_eq!(script.await.unwrap(), ["/hello", "/v1/call"]);
 }
 
 #[tokio::test]

@@ -1,0 +1,437 @@
+//! Outputs that nothing keeps go; no others do.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use grange_artifacts_dir::ArtifactsDir;
+use grange_derivation::Instantiated;
+use grange_interfaces::message::{BuildRequest, PruneRequest, PruneView};
+use grange_interfaces::{Fault, Refusal};
+use grange_model::{BuildId, BuildState, Tags};
+use grange_store_sqlite::{SqliteConfig, SqliteDatastore};
+
+use crate::agent::{Agent, made, succeeded};
+use crate::clock::ManualClock;
+use crate::farm::{Farm, Setup, builder, derivation, request, within};
+use crate::gates::GatedDatastore;
+use crate::items::{put, text};
+use crate::restart::on_disk;
+
+/// A farm on SQLite and a directory that can be held up.
+async fn gated(dir: &Path) -> (Farm, Arc<GatedDatastore<SqliteDatastore>>) {
+    let store = SqliteDatastore::open(dir.join("db"), SqliteConfig::default()).unwrap();
+    let datastore = Arc::new(GatedDatastore::new(store));
+    let setup = Setup {
+        datastore: Arc::clone(&datastore) as _,
+        artifacts: Arc::new(ArtifactsDir::open(dir.join("artifacts")).unwrap()),
+        ..Setup::default()
+    };
+    (setup.start().await, datastore)
+}
+
+/// Builds it, with an output that refers to those of its inputs.
+async fn build_as(farm: &Farm, agent: &mut Agent, what: &Instantiated, request: BuildRequest) {
+    let id = request.id;
+    let mut source = grange_coordinator::client::MemorySource::new();
+    source.add(what);
+    farm.submit_as(vec![request], source).await;
+    let attempt = agent.take().await.attempt;
+    succeed(agent, attempt).await.unwrap();
+    assert_eq!(farm.state(id).await, BuildState::Succeeded);
+}
+
+/// The attempt has an output that refers to whatever it may refer to.
+async fn succeed(agent: &Agent, attempt: grange_model::AttemptId) -> Result<(), Refusal> {
+    let inputs = agent.job(attempt).await.unwrap().inputs;
+    let inputs: Vec<_> = inputs
+        .iter()
+        .map(|item| grange_derivation::StorePath::parse_any(&item.path).unwrap())
+        .collect();
+    let content = inputs.iter().map(ToString::to_string).collect::<String>();
+    let references: Vec<_> = inputs.iter().collect();
+    let out = made("out", content.as_bytes(), &references);
+    agent.succeed(attempt, b"", &[&out]).await
+}
+
+async fn build(farm: &Farm, agent: &mut Agent, what: &Instantiated) {
+    build_as(farm, agent, what, request(what)).await;
+}
+
+fn out(of: &Instantiated) -> String {
+    of.output("out").unwrap().to_string()
+}
+
+async fn prune(farm: &Farm, request: PruneRequest) -> PruneView {
+    within(farm.client.prune(request)).await.unwrap()
+}
+
+/// All that may go.
+fn all(delete: bool) -> PruneRequest {
+    PruneRequest {
+        max_bytes: Some(0),
+        delete,
+        ..PruneRequest::default()
+    }
+}
+
+fn paths(view: &PruneView) -> Vec<&str> {
+    view.items.iter().map(|item| &*item.path).collect()
+}
+
+async fn is_here(farm: &Farm, path: &str) -> bool {
+    let items = farm.client.items(vec![path.to_owned()], false).await;
+    items.unwrap()[0].is_some()
+}
+
+/// Whether everything that is here is here with all that it refers to.
+async fn check_closures(farm: &Farm, paths: &[String]) {
+    for path in paths {
+        let closure = farm.client.items(vec![path.clone()], true).await.unwrap();
+        let closure: Vec<_> = closure.into_iter().flatten().collect();
+        let references = closure.iter().flat_map(|item| &item.references);
+        for reference in references {
+            let here = closure.iter().any(|item| item.path == *reference);
+            assert!(here, "{path} is here without {reference}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_pruned_is_gone_and_is_built_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = on_disk(dir.path()).await;
+    let artifacts = Arc::clone(&setup.artifacts);
+    let farm = setup.start().await;
+    let mut agent = farm.agent().await;
+    let one = derivation("one", &[]);
+    let two = derivation("two", &[&one]);
+    build(&farm, &mut agent, &one).await;
+    build(&farm, &mut agent, &two).await;
+
+    let looked = prune(&farm, all(false)).await;
+    assert_eq!(paths(&looked), [out(&two), out(&one)]);
+    assert_eq!((looked.goes.count, looked.stays.count), (2, 0));
+    assert!(!looked.deleted && looked.items[0].used_at_ms.is_some());
+    let held = farm.client.held().await.unwrap();
+    assert_eq!((held.outputs, held.sources.count), (looked.goes, 0));
+    assert_eq!(held.unreferenced.count, 0);
+    assert!(is_here(&farm, &out(&one)).await);
+
+    let pruned = prune(&farm, all(true)).await;
+    assert_eq!(
+        PruneView {
+            deleted: false,
+            ..pruned
+        },
+        looked
+    );
+    let place = dir.path().join("out");
+    let fetched = farm.client.fetch(two.output("out").unwrap(), &place).await;
+    let error = fetched.unwrap_err().to_string();
+    assert!(error.contains("not available"), "{error}");
+    let held = farm.client.held().await.unwrap();
+    assert_eq!((held.outputs.count, held.unreferenced), (0, looked.goes));
+    let swept = farm.client.sweep(true).await.unwrap();
+    assert_eq!((swept.unreferenced, swept.deleted), (looked.goes, true));
+    assert_eq!(artifacts.blobs().count().await, 0);
+
+    // Only a dependent is asked for.
+    let id = farm.submit(&[&two]).await[0];
+    assert_eq!(farm.state(id).await, BuildState::Blocked);
+    for _ in 0..2 {
+        let attempt = agent.take().await.attempt;
+        succeed(&agent, attempt).await.unwrap();
+    }
+    assert_eq!(farm.state(id).await, BuildState::Succeeded);
+    check_closures(&farm, &[out(&two)]).await;
+}
+
+#[tokio::test]
+async fn age_tags_roots_and_size_choose() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::new());
+    let mut setup = on_disk(dir.path()).await;
+    setup.clock = Arc::clone(&clock) as _;
+    let farm = setup.start().await;
+    let mut agent = farm.agent().await;
+    let tags = |value: &str| Tags::from([("branch".to_owned(), value.to_owned())]);
+    let [old, low, mid, new] = ["old", "low", "mid", "new"].map(|name| derivation(name, &[]));
+    let top = derivation("top", &[&low]);
+    let day = Duration::from_hours(24);
+    for (what, branch) in [
+        (&old, "wip"),
+        (&low, "wip"),
+        (&mid, "main"),
+        (&new, "wip"),
+        (&top, "main"),
+    ] {
+        let tags = tags(branch);
+        build_as(
+            &farm,
+            &mut agent,
+            what,
+            BuildRequest {
+                tags,
+                ..request(what)
+            },
+        )
+        .await;
+        clock.advance(day);
+    }
+    let chosen = async |request: PruneRequest| {
+        let view = prune(&farm, request).await;
+        let name = |path: &str| path.rsplit('-').next().unwrap().to_owned();
+        paths(&view).into_iter().map(name).collect::<Vec<_>>()
+    };
+    let none = PruneRequest::default;
+    let days = |count: u64| Some(count * 86_400_000);
+    // What `top` refers to is of use as long as `top`.
+    let older_than_ms = days(3);
+    assert_eq!(
+        chosen(PruneRequest {
+            older_than_ms,
+            ..none()
+        })
+        .await,
+        ["old"]
+    );
+    let older_than_ms = days(2);
+    assert_eq!(
+        chosen(PruneRequest {
+            older_than_ms,
+            ..none()
+        })
+        .await,
+        ["old", "mid"]
+    );
+    let request_tags = tags("wip");
+    let wip = PruneRequest {
+        tags: request_tags,
+        ..none()
+    };
+    assert_eq!(chosen(wip.clone()).await, ["old", "new"]);
+    let keep_tags = vec![("branch".to_owned(), "main".to_owned())];
+    assert_eq!(
+        chosen(PruneRequest {
+            keep_tags,
+            ..none()
+        })
+        .await,
+        ["old", "new"]
+    );
+    let roots = vec![out(&top), mid.path.to_string()];
+    assert_eq!(
+        chosen(PruneRequest { roots, ..none() }).await,
+        ["old", "new"]
+    );
+    let everything = prune(&farm, all(false)).await;
+    let oldest = everything.items[0].bytes;
+    let total = everything.goes.bytes;
+    assert_eq!(
+        chosen(PruneRequest {
+            max_bytes: Some(total - oldest),
+            ..none()
+        })
+        .await,
+        ["old"]
+    );
+    assert_eq!(
+        chosen(PruneRequest {
+            max_bytes: Some(total),
+            ..none()
+        })
+        .await,
+        [""; 0]
+    );
+
+    // Who asks for it again uses it, and whose build it is counts.
+    let id = farm.submit(&[&old]).await[0];
+    assert_eq!(farm.state(id).await, BuildState::Succeeded);
+    assert_eq!(
+        chosen(PruneRequest {
+            older_than_ms,
+            ..none()
+        })
+        .await,
+        ["mid"]
+    );
+    assert_eq!(chosen(wip).await, ["new"]);
+
+    let refused = async |request: PruneRequest| match farm.client.prune(request).await {
+        Err(grange_coordinator::client::ClientError::Refused(refusal)) => refusal.fault,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(none()).await, Fault::Caller);
+    let roots = vec![out(&derivation("unknown", &[]))];
+    assert_eq!(
+        refused(PruneRequest { roots, ..all(true) }).await,
+        Fault::NotFound
+    );
+    assert!(is_here(&farm, &out(&new)).await);
+}
+
+#[tokio::test]
+async fn sources_and_what_unfinished_builds_need_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let farm = on_disk(dir.path()).await.start().await;
+    let mut agent = farm.agent().await;
+    let [one, two, three] = ["one", "two", "three"].map(|name| derivation(name, &[]));
+    for what in [&one, &two, &three] {
+        build(&farm, &mut agent, what).await;
+    }
+    // One is a source of a derivation that nobody builds, one is needed by a build, a text refers to
+    // the third.
+    let source = builder("user").source(one.output("out").unwrap().clone());
+    let user = source.instantiate().unwrap();
+    let body = crate::farm::frames(&[(&user.path.to_string(), &user.text)]);
+    farm.put_derivations(body).await.unwrap();
+    let id = farm.submit(&[&derivation("waits", &[&two])]).await[0];
+    let (upload, nar) = text("text", b"about three", &[three.output("out").unwrap()]);
+    put(&farm, vec![upload], nar).await.unwrap();
+    let pruned = prune(&farm, all(true)).await;
+    assert_eq!((pruned.goes.count, pruned.stays.count), (0, 4));
+    farm.client.cancel(vec![id]).await.unwrap();
+    let pruned = prune(&farm, all(true)).await;
+    assert_eq!(paths(&pruned), [out(&two)]);
+}
+
+/// A prune has read the items, or all that it reads, when something comes that refers to one of them; it is acknowledged
+/// before the prune deletes.
+#[tokio::test]
+async fn what_comes_during_a_prune_keeps_what_it_refers_to() {
+    for case in 0..4 {
+        let dir = tempfile::tempdir().unwrap();
+        let (farm, datastore) = gated(dir.path()).await;
+        let mut agent = farm.agent().await;
+        let low = derivation("low", &[]);
+        let one = derivation("one", &[&low]);
+        let other = derivation("other", &[]);
+        let user = derivation("user", &[&one]);
+        for what in [&low, &one, &other] {
+            build(&farm, &mut agent, what).await;
+        }
+        let attempt = if case == 0 {
+            farm.submit(&[&user]).await;
+            Some(agent.take().await.attempt)
+        } else {
+            None
+        };
+        let gate = match case {
+            0 => &datastore.items,
+            _ => &datastore.derivations,
+        };
+        gate.close();
+        let comes = async {
+            gate.is_reached().await;
+            match case {
+                // A report of a build that needed it, and does not any more when it comes to deleting.
+                0 => succeed(&agent, attempt.unwrap()).await.unwrap(),
+                1 => {
+                    let (upload, nar) = text("text", b"about one", &[one.output("out").unwrap()]);
+                    put(&farm, vec![upload], nar).await.unwrap();
+                }
+                2 => {
+                    let source = builder("late").source(one.output("out").unwrap().clone());
+                    let late = source.instantiate().unwrap();
+                    let body = crate::farm::frames(&[(&late.path.to_string(), &late.text)]);
+                    farm.put_derivations(body).await.unwrap();
+                }
+                // A build that the core has heard of only now.
+                _ => drop(farm.submit(&[&user]).await),
+            }
+            gate.open();
+        };
+        let (pruned, ()) =
+            within(async { tokio::join!(farm.client.prune(all(true)), comes) }).await;
+        let pruned = pruned.unwrap();
+        assert_eq!(paths(&pruned), [out(&other)], "case {case}");
+        assert_eq!(pruned.goes.count, 1);
+        assert!(is_here(&farm, &out(&low)).await);
+        check_closures(&farm, &[out(&one), out(&user)]).await;
+    }
+}
+
+/// An item is just being deleted when a client sends what refers to it: it waits, finds it gone, and
+/// says so.
+#[tokio::test]
+async fn who_refers_to_what_is_being_deleted_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let (farm, datastore) = gated(dir.path()).await;
+    let mut agent = farm.agent().await;
+    let one = derivation("one", &[]);
+    build(&farm, &mut agent, &one).await;
+    datastore.removal.close();
+    let comes = async {
+        datastore.removal.is_reached().await;
+        let (upload, nar) = text("text", b"about one", &[one.output("out").unwrap()]);
+        let mut sent = Box::pin(put(&farm, vec![upload], nar));
+        tokio::select! {
+            biased;
+            early = &mut sent => panic!("{early:?}"),
+            () = async { for _ in 0..100 { tokio::task::yield_now().await } } => {}
+        }
+        datastore.removal.open();
+        sent.await.unwrap_err()
+    };
+    let (pruned, refusal) =
+        within(async { tokio::join!(farm.client.prune(all(true)), comes) }).await;
+    assert_eq!(pruned.unwrap().goes.count, 1);
+    assert_eq!(refusal.fault, Fault::Caller, "{refusal}");
+    assert!(
+        refusal.message.contains("has to be sent before it"),
+        "{refusal}"
+    );
+}
+
+/// A client hangs up while what it sent is being committed, so that nobody relies on what that refers
+/// to any more: the prune reads the records only when the commit is durable.
+#[tokio::test]
+async fn a_prune_waits_for_what_is_being_committed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (farm, datastore) = gated(dir.path()).await;
+    let mut agent = farm.agent().await;
+    let one = derivation("one", &[]);
+    build(&farm, &mut agent, &one).await;
+    datastore.commit.close();
+    let (upload, nar) = text("text", b"about one", &[one.output("out").unwrap()]);
+    tokio::select! {
+        sent = put(&farm, vec![upload.clone()], nar) => panic!("{sent:?}"),
+        () = datastore.commit.is_reached() => {}
+    }
+    let opens = async {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        datastore.commit.open();
+    };
+    let (pruned, ()) = within(async { tokio::join!(farm.client.prune(all(true)), opens) }).await;
+    assert_eq!(pruned.unwrap().goes.count, 0);
+    check_closures(&farm, &[upload.path, out(&one)]).await;
+    assert!(is_here(&farm, &out(&one)).await);
+}
+
+/// One at a time, and those who report meanwhile are not held up.
+#[tokio::test]
+async fn prunes_come_one_after_the_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let (farm, datastore) = gated(dir.path()).await;
+    let mut agent = farm.agent().await;
+    datastore.items.close();
+    let second = async {
+        datastore.items.is_reached().await;
+        let refused = farm.client.prune(all(true)).await.unwrap_err();
+        assert!(refused.to_string().contains("under way"), "{refused}");
+        let what = derivation("one", &[]);
+        let id: BuildId = farm.submit(&[&what]).await[0];
+        let attempt = agent.take().await.attempt;
+        let made = made("out", b"x", &[]);
+        agent.upload(attempt, &made).await;
+        agent.report(attempt, succeeded(&[&made], 0)).await.unwrap();
+        assert_eq!(farm.state(id).await, BuildState::Succeeded);
+        datastore.items.open();
+    };
+    let (first, ()) = within(async { tokio::join!(farm.client.prune(all(true)), second) }).await;
+    first.unwrap();
+}

@@ -25,4 +25,5 @@ pub mod logging;
 pub mod output;
 pub mod places;
 pub mod progress;
+pub mod sizes;
 pub mod upstream;

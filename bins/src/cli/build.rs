@@ -175,6 +175,6 @@ pub struct FetchArgs {
     pub closure: bool,
 }
 
-fn parse_store_path(text: &str) -> Result<StorePath, String> {
+pub(super) fn parse_store_path(text: &str) -> Result<StorePath, String> {
     StorePath::parse_any(text).map_err(|error| error.to_string())
 }

@@ -1,6 +1,7 @@
 //! What `grange` is told on its command line.
 
 mod agents;
+mod artifacts;
 mod build;
 mod keys;
 mod local;
@@ -8,6 +9,7 @@ mod substitutes;
 mod values;
 
 pub use agents::{AgentAction, AgentArgs, AgentNew, AgentsCommand, PasswordCommand};
+pub use artifacts::{ArtifactsCommand, ArtifactsPrune};
 pub use build::{
     BuildAction, BuildArgs, BuildOptions, BuildsCommand, BuildsList, FetchArgs, Target,
 };
@@ -99,6 +101,12 @@ pub enum Command {
     Agent(AgentArgs),
     /// Fetch a store item from the farm, verified
     Fetch(FetchArgs),
+    /// Look at what the coordinator keeps, and delete what is not needed
+    #[command(
+        subcommand,
+        after_help = "Example:\n  grange artifacts prune --older-than 30d"
+    )]
+    Artifacts(ArtifactsCommand),
     /// Read derivations (no coordinator is needed)
     #[command(
         subcommand,

@@ -1,6 +1,7 @@
 //! The commands of `grange`.
 
 mod agents;
+mod artifacts;
 mod build;
 mod builds;
 mod completions;

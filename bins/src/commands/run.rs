@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use clap::error::ErrorKind;
 
-use super::{agents, build, builds, completions, derivation, fetch, key, man, nar, substitutes};
+use super::{
+    agents, artifacts, build, builds, completions, derivation, fetch, key, man, nar, substitutes,
+};
 use crate::cli::{Cli, Command};
 use crate::failure::{self, Exit};
 use crate::output::Output;
@@ -61,6 +63,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
             Command::Builds(command) => builds::run(&cli.global, command, output).await,
             Command::Agents(command) => agents::list(&cli.global, command, output).await,
             Command::Agent(args) => agents::run(&cli.global, args, output).await,
+            Command::Artifacts(command) => artifacts::run(&cli.global, command, output).await,
             Command::Fetch(args) => fetch::run(&cli.global, args, output).await,
             Command::Substitutes(command) => substitutes::run(command, output).await,
             Command::Demo(args) => demo::run(args, output).await,

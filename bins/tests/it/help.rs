@@ -88,7 +88,7 @@ fn manual_pages_are_made_for_every_command() {
 #[test]
 fn wrong_command_lines_end_with_64() {
     let uuid = "01938f4e-6b1c-7c3e-9f5b-0c2d8e4f6a10";
-    let wrong: [&[&str]; 12] = [
+    let wrong: [&[&str]; 13] = [
         &[],
         &["build"],
         &["build", uuid],
@@ -98,6 +98,7 @@ fn wrong_command_lines_end_with_64() {
         &["build", "--tag", "x", "y.drv"],
         &["builds", "list", "--state", "gone"],
         &["agent", "show"],
+        &["artifacts", "prune", "--delete"],
         &["agent", uuid, "new"],
         &["agent", uuid, "tags", "x"],
         &[

@@ -8,6 +8,7 @@ mod farm;
 mod help;
 mod local;
 mod process;
+mod prune;
 mod published;
 mod real;
 mod upstream;

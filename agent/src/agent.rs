@@ -106,6 +106,7 @@ impl Agent {
             clock,
             fetcher,
             claims: Arc::new(Claims::default()),
+            collecting: tokio::sync::RwLock::default(),
             jitter: Mutex::new(jitter),
         };
         Ok(Self {

@@ -28,6 +28,12 @@ impl Claims {
         }
     }
 
+    /// All that attempts need.
+    pub(crate) fn all(&self) -> Vec<StorePath> {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.keys().cloned().collect()
+    }
+
     pub(crate) fn is_claimed(&self, path: &StorePath) -> bool {
         self.0
             .lock()

@@ -53,6 +53,12 @@ pub struct AgentConfig {
     /// Whether outputs are deleted from the agent's store once the coordinator has them. Default:
     /// no; they are inputs of later builds, which would fetch them again.
     pub delete_outputs: bool,
+    /// How many bytes shall be free where the store lies. Before the inputs of a build are fetched,
+    /// items that nobody needs are deleted until it is so. Default: none, nothing is deleted. With a
+    /// daemon that others use, their garbage is deleted too.
+    pub min_free: Option<u64>,
+    /// Whether it is only logged what would be deleted for `min_free`. Default: no.
+    pub min_free_dry_run: bool,
 }
 
 impl AgentConfig {
@@ -76,6 +82,8 @@ impl AgentConfig {
             compression_level: 3,
             durable_after: Duration::from_secs(10),
             delete_outputs: false,
+            min_free: None,
+            min_free_dry_run: false,
         }
     }
 

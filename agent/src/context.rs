@@ -37,6 +37,8 @@ pub(crate) struct AttemptLog {
 pub(crate) struct State {
     /// What the builder is called with.
     pub(crate) ready: Option<Ready>,
+    /// The outputs, until they are in the attempt's directory.
+    pub(crate) made: Option<Claim>,
     /// How it ended.
     pub(crate) end: Option<AttemptEnd>,
     /// How long the builder ran.

@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) fetcher: Fetcher,
     pub(crate) claims: Arc<Claims>,
+    /// Written while garbage is collected, read while an attempt is prepared.
+    pub(crate) collecting: tokio::sync::RwLock<()>,
     pub(crate) jitter: Mutex<Jitter>,
 }
 

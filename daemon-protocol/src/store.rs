@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use grange_derivation::{StoreDir, StorePath};
-use grange_interfaces::{Body, ItemInfo, LocalStore, LocalStoreError};
+use grange_interfaces::{Body, Freed, ItemInfo, LocalStore, LocalStoreError};
 
 use crate::config::{DaemonConfig, FarmKey};
 use crate::connection::Connection;
@@ -16,6 +16,7 @@ use crate::roots::Roots;
 use crate::wire::{Cursor, Opcode, Request, Version};
 
 /// Kinds of garbage collection.
+const SAY_DEAD: u64 = 1;
 const DELETE_DEAD: u64 = 2;
 pub(crate) const DELETE_GIVEN: u64 = 3;
 
@@ -88,23 +89,6 @@ impl DaemonStore {
         self.speech.wants_derivation()
     }
 
-    /// Deletes what nobody needs until so many bytes have been freed, and says how many were. What is only kept for the
-    /// time to linger counts as not needed.
-    ///
-    /// # Errors
-    ///
-    /// If the daemon does not do it.
-    pub async fn collect_garbage(&self, bytes: u64) -> Result<u64, DaemonError> {
-        self.pool.close_idle();
-        self.roots.release_lingering().await?;
-        let mut connection = self.pool.lease().await?;
-        let (_, freed) = self
-            .collect(&mut connection, DELETE_DEAD, &[], bytes)
-            .await?;
-        connection.done();
-        Ok(freed)
-    }
-
     pub(crate) const fn config(&self) -> &DaemonConfig {
         &self.config
     }
@@ -164,20 +148,41 @@ impl DaemonStore {
         Ok(infos)
     }
 
+    /// What a collection of garbage would delete, until it has so many bytes. A daemon says only what
+    /// may go; how large that is, it is asked for each.
+    async fn dead(&self, connection: &mut Connection, bytes: u64) -> Result<Freed, DaemonError> {
+        let (dead, _) = self.collect(connection, SAY_DEAD, &[], u64::MAX).await?;
+        let paths: Vec<_> = dead
+            .iter()
+            .filter_map(|path| StorePath::parse_any(str::from_utf8(path).ok()?).ok())
+            .collect();
+        let mut freed = Freed::default();
+        for paths in paths.chunks(100) {
+            for info in self.query_on(connection, paths).await?.iter().flatten() {
+                if freed.bytes >= bytes {
+                    return Ok(freed);
+                }
+                freed.items += 1;
+                freed.bytes += info.nar_size;
+            }
+        }
+        Ok(freed)
+    }
+
     pub(crate) async fn collect(
         &self,
         connection: &mut Connection,
         action: u64,
         paths: &[StorePath],
         bytes: u64,
-    ) -> Result<(usize, u64), DaemonError> {
+    ) -> Result<(Vec<Vec<u8>>, u64), DaemonError> {
         let mut request = Request::new(Opcode::CollectGarbage);
         // Not against what is alive; then three numbers that once meant something.
         request.number(action).paths(paths).flag(false);
         request.number(bytes).number(0).number(0).number(0);
         connection
             .ask(&request, |cursor| {
-                let deleted = cursor.list(|cursor| cursor.bytes().map(drop))?.len();
+                let deleted = cursor.list(|cursor| cursor.bytes().map(<[u8]>::to_vec))?;
                 let freed = cursor.number()?;
                 cursor.number()?;
                 Ok((deleted, freed))
@@ -231,5 +236,42 @@ impl LocalStore for DaemonStore {
 
     async fn delete(&self, path: &StorePath) -> Result<(), LocalStoreError> {
         self.delete_item(path).await
+    }
+
+    async fn free_bytes(&self) -> Result<u64, LocalStoreError> {
+        let store = self.config.store_dir.as_str();
+        let found = rustix::fs::statvfs(store).map_err(|error| {
+            LocalStoreError::Io(format!("cannot find out what is free in {store}: {error}"))
+        })?;
+        Ok(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+
+    /// The daemon chooses what goes. What is only kept for the time to linger counts as not needed.
+    async fn collect_garbage(
+        &self,
+        bytes: u64,
+        keep: &[StorePath],
+        delete: bool,
+    ) -> Result<Freed, LocalStoreError> {
+        let hold = self.roots.hold(keep).await?;
+        if delete {
+            self.roots.release_lingering().await?;
+        }
+        self.pool.close_idle();
+        let mut connection = self.pool.lease().await?;
+        let freed = if delete {
+            let (paths, freed) = self
+                .collect(&mut connection, DELETE_DEAD, &[], bytes)
+                .await?;
+            Freed {
+                items: paths.len() as u64,
+                bytes: freed,
+            }
+        } else {
+            self.dead(&mut connection, bytes).await?
+        };
+        connection.done();
+        drop(hold);
+        Ok(freed)
     }
 }

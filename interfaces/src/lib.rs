@@ -36,7 +36,7 @@ pub use datastore::{Claim, Claimed, Datastore, FinishedFilter, History, Page, St
 pub use endpoint::{Endpoint, Peer, Secret};
 pub use error::{Fault, Refusal};
 pub use hook::{Delivery, Hook, HookError, Request};
-pub use local_store::{ItemInfo, LocalStore, LocalStoreError};
+pub use local_store::{Freed, ItemInfo, LocalStore, LocalStoreError};
 pub use log::{Log, LogReceiver};
 pub use site::{FilePart, Site, SiteBody};
 pub use stop::{Stop, Stopper};

@@ -65,6 +65,15 @@ pub enum LocalStoreError {
     Io(String),
 }
 
+/// What a collection of garbage came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Freed {
+    /// How many items were deleted, or would have been.
+    pub items: u64,
+    /// How many bytes that frees, as far as the store knows.
+    pub bytes: u64,
+}
+
 /// The agent's own store.
 ///
 /// # Contract
@@ -73,6 +82,8 @@ pub enum LocalStoreError {
 /// * `import` verifies hash and size before the item becomes valid, and demands that its references
 ///   are valid (itself excepted). Importing what is valid succeeds and does not read the body.
 /// * `export` gives the uncompressed nar with the hash that `query` says.
+/// * `collect_garbage` deletes neither what is kept, nor what a build or an export uses, nor what any
+///   of these refers to.
 #[async_trait]
 pub trait LocalStore: Send + Sync + fmt::Debug {
     /// Which store directory its items belong in.
@@ -106,4 +117,24 @@ pub trait LocalStore: Send + Sync + fmt::Debug {
     ///
     /// `InUse`, `Io`.
     async fn delete(&self, path: &StorePath) -> Result<(), LocalStoreError>;
+
+    /// How many bytes are free where the items lie.
+    ///
+    /// # Errors
+    ///
+    /// `Io`.
+    async fn free_bytes(&self) -> Result<u64, LocalStoreError>;
+
+    /// Deletes items that nobody needs until `bytes` are free that were not, or nothing is left that
+    /// may go; if not `delete`, only says what would go. What is to be kept need not be valid yet.
+    ///
+    /// # Errors
+    ///
+    /// `Io`.
+    async fn collect_garbage(
+        &self,
+        bytes: u64,
+        keep: &[StorePath],
+        delete: bool,
+    ) -> Result<Freed, LocalStoreError>;
 }

@@ -7,6 +7,7 @@ mod inputs;
 mod job;
 mod prepare;
 mod report;
+mod room;
 mod spool;
 mod upload;
 mod upstream;

@@ -9,6 +9,7 @@ use grange_interfaces::{Job, LocalStoreError};
 use super::derivations::provide;
 use super::inputs::Offered;
 use super::job::Verified;
+use super::room::make_room;
 use super::{Problem, StepError};
 use crate::context::{Context, Ready};
 use crate::shared::Shared;
@@ -35,9 +36,15 @@ async fn ready(shared: &Shared, context: &Context) -> Result<Ready, StepError> {
     verified.check_system(&shared.systems)?;
     let offered = Offered::read(&verified.derivation, &answer)?;
     drop(answer);
-    let offers = shared.claims.claim(offered.paths());
+    let mut needed = offered.paths();
+    needed.push(verified.path.clone());
+    let offers = shared.claims.claim(needed);
+    make_room(shared).await;
+    let _preparing = shared.collecting.read().await;
     let inputs = offered.resolve(shared).await?;
-    let claim = shared.claims.claim(inputs.all.clone());
+    let mut needed = inputs.all.clone();
+    needed.push(verified.path.clone());
+    let claim = shared.claims.claim(needed);
     drop(offers);
     let outputs: Vec<_> = verified
         .derivation
@@ -46,6 +53,7 @@ async fn ready(shared: &Shared, context: &Context) -> Result<Ready, StepError> {
         .map(|output| output.path.clone())
         .collect();
     clear(shared, &outputs).await?;
+    context.state().made = Some(shared.claims.claim(outputs));
     if !inputs.fetch.is_empty() {
         shared.fetcher.fetch(inputs.fetch).await?;
     }

@@ -55,7 +55,10 @@ pub(crate) async fn spooled(
         durable,
         verified: true,
     };
-    context.state().end = Some(end);
+    let mut state = context.state();
+    state.end = Some(end);
+    state.made = None;
+    drop(state);
     Ok(result)
 }
 

@@ -14,6 +14,7 @@ mod logs;
 mod refusals;
 mod restart;
 mod rig;
+mod room;
 mod setup;
 mod stops;
 mod store;

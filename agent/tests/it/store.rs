@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use grange_derivation::{Hash, StoreDir, StorePath};
-use grange_interfaces::{Body, ItemInfo, LocalStore, LocalStoreError};
+use grange_interfaces::{Body, Freed, ItemInfo, LocalStore, LocalStoreError};
 use grange_model::NarHash;
 
 #[derive(Debug)]
@@ -19,6 +19,10 @@ pub(crate) struct Store {
     /// There is no room.
     pub(crate) full: Mutex<bool>,
     pub(crate) imported: Mutex<Vec<StorePath>>,
+    /// How much is free.
+    pub(crate) free: Mutex<u64>,
+    /// Collections of garbage: how much was to be freed, what was to be kept, and whether it was to be deleted.
+    pub(crate) collected: Mutex<Vec<(u64, Vec<StorePath>, bool)>>,
 }
 
 /// What an item with these contents is. The "nar" is the contents themselves: an agent does not
@@ -41,6 +45,8 @@ impl Store {
             in_use: Mutex::default(),
             full: Mutex::default(),
             imported: Mutex::default(),
+            free: Mutex::new(u64::MAX),
+            collected: Mutex::default(),
         }
     }
 
@@ -134,5 +140,31 @@ impl LocalStore for Store {
         }
         self.items().remove(path);
         Ok(())
+    }
+
+    async fn free_bytes(&self) -> Result<u64, LocalStoreError> {
+        Ok(*self.free.lock().unwrap())
+    }
+
+    /// Deletes all that it may.
+    async fn collect_garbage(
+        &self,
+        bytes: u64,
+        keep: &[StorePath],
+        delete: bool,
+    ) -> Result<Freed, LocalStoreError> {
+        let mut kept = keep.to_vec();
+        kept.sort();
+        self.collected.lock().unwrap().push((bytes, kept, delete));
+        let mut items = self.items();
+        let before = items.len();
+        if delete {
+            items.retain(|path, _| keep.contains(path));
+            *self.free.lock().unwrap() += bytes;
+        }
+        Ok(Freed {
+            items: (before - items.len()) as u64,
+            bytes,
+        })
     }
 }

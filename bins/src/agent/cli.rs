@@ -8,6 +8,7 @@ use grange_model::AgentId;
 use serde::Deserialize;
 
 use crate::cli::{KeyValue, parse_key_value};
+use crate::sizes::parse_size;
 
 /// Takes builds from a coordinator, builds them, and sends back what came of it
 ///
@@ -69,6 +70,13 @@ pub struct Flags {
     /// What NIX_BUILD_CORES says to builds; 0 is all [default: 0]
     #[arg(long, value_name = "N")]
     pub cores: Option<u32>,
+    /// How much shall be free where the store lies, such as 20G: before the inputs of a build are fetched, items that
+    /// nobody needs are deleted until it is so; with a daemon, those of others too [default: nothing is deleted]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub min_free: Option<u64>,
+    /// Delete nothing for --min-free, and log what would be deleted
+    #[arg(long)]
+    pub min_free_dry_run: bool,
     /// What builds [default: sandbox]
     #[arg(long, value_name = "BUILDER")]
     pub builder: Option<BuilderKind>,

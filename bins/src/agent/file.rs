@@ -62,6 +62,10 @@ pub struct ConfigFile {
     pub durable_after: Option<String>,
     /// Whether outputs are deleted here once the coordinator has them.
     pub delete_outputs: Option<bool>,
+    /// How much shall be free where the store lies.
+    pub min_free: Option<String>,
+    /// Whether it is only logged what would be deleted for that.
+    pub min_free_dry_run: Option<bool>,
     /// What builds.
     pub builder: Option<BuilderKind>,
     /// The builders `guix` and `nix`.

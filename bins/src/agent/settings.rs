@@ -15,6 +15,7 @@ use crate::cli::tags;
 use crate::connect::{parse_url, read_secret};
 use crate::durations::parse_duration;
 use crate::failure;
+use crate::sizes::parse_size;
 use crate::upstream::UpstreamSettings;
 
 /// All that was decided, checked.
@@ -165,6 +166,10 @@ fn configure(agent: &mut AgentConfig, flags: &Flags, file: &ConfigFile) -> anyho
     agent.fetches = file.fetches.unwrap_or(agent.fetches);
     agent.compression_level = file.compression_level.unwrap_or(agent.compression_level);
     agent.delete_outputs = file.delete_outputs.unwrap_or(agent.delete_outputs);
+    let min_free = file.min_free.as_deref().map(parse_size).transpose();
+    let min_free = min_free.map_err(|error| failure::config(format!("min-free: {error}")))?;
+    agent.min_free = flags.min_free.or(min_free);
+    agent.min_free_dry_run = flags.min_free_dry_run || file.min_free_dry_run.unwrap_or_default();
     let durations: [(&str, &Option<String>, &mut Duration); 2] = [
         ("wait", &file.wait, &mut agent.wait),
         (
@@ -228,7 +233,7 @@ mod tests {
         let file = directory.path().join("agent.toml");
         let text = format!(
             "coordinator = \"http://127.0.0.1:1\"\nuuid = \"{UUID}\"\npassword-file = \"password\"\n\
-             state-dir = \"state\"\nahead = 3\nmax-parallel-builds = 7\nwait = \"5s\"\n\
+             state-dir = \"state\"\nahead = 3\nmin-free = \"2G\"\nmax-parallel-builds = 7\nwait = \"5s\"\n\
              [tags]\nroom = \"cellar\"\n[sandbox]\nstore-dir = \"/nix/store\"\nmax-open-files = 9\n"
         );
         std::fs::write(&file, text).unwrap();
@@ -242,6 +247,8 @@ mod tests {
         assert_eq!((settings.agent.parallel, settings.agent.ahead), (2, 3));
         assert_eq!(settings.agent.wait, Duration::from_secs(5));
         assert_eq!(settings.agent.password.0, "secret");
+        assert_eq!(settings.agent.min_free, Some(2 << 30));
+        assert!(!settings.agent.min_free_dry_run);
         assert_eq!(settings.agent.tags["room"], "cellar");
         let BuilderSettings::Sandbox { store, sandbox } = settings.builder else {
             panic!("the sandbox is the default");

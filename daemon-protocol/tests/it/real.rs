@@ -70,6 +70,14 @@ on_both! {
         farm.build(&drv).await.built();
     }
 
+    async fn garbage_is_said_and_stays(farm) {
+        let drv = farm.drv(farm.shell("garbage", "echo garbage > $out"));
+        farm.build(&drv).await.built();
+        farm.store.collect_garbage(u64::MAX, &[], false).await.unwrap();
+        let info = farm.store.query(std::slice::from_ref(drv.out())).await.unwrap();
+        assert!(info[0].is_some());
+    }
+
     async fn what_refers_to_what(farm) {
         let script = "mkdir $out $lib; echo lib > $lib/lib; echo $lib > $out/ref; echo doc > $doc";
         let multi = farm.drv(farm.shell("multi", script).output("out").output("lib").output("doc"));

@@ -1,6 +1,6 @@
 //! What is valid, and what uses it: in memory, behind a lock that is never held while waiting.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use grange_derivation::StorePath;
@@ -17,6 +17,9 @@ struct Items {
     referrers: HashMap<StorePath, usize>,
     /// How many builds and exports use each.
     held: HashMap<StorePath, usize>,
+    /// When each was used last: the higher, the later.
+    used: HashMap<StorePath, u64>,
+    uses: u64,
 }
 
 /// Items that are not valid.
@@ -53,6 +56,7 @@ impl Index {
             {
                 *items.referrers.entry(reference.clone()).or_default() += 1;
             }
+            items.touch(&path);
             items.valid.insert(path, Arc::new(info));
         }
     }
@@ -86,6 +90,7 @@ impl Index {
         }
         for path in paths {
             *items.held.entry(path.clone()).or_default() += 1;
+            items.touch(path);
         }
         Ok(Hold {
             index: Arc::clone(self),
@@ -132,6 +137,23 @@ impl Index {
             .map(|info| info.path.clone())
     }
 
+    /// Items that neither `keep` nor what is used needs, with the bytes of their nars: what was of use
+    /// last comes last, and what refers to others before these.
+    pub(super) fn garbage(&self, keep: &[StorePath]) -> Vec<(StorePath, u64)> {
+        let items = self.items();
+        let mut seen: HashSet<&StorePath> = HashSet::new();
+        let needed = keep.iter().chain(items.held.keys());
+        items.visit(needed, &mut seen);
+        let mut rest: Vec<_> = items.valid.keys().collect();
+        rest.sort_by_key(|path| std::cmp::Reverse((items.used.get(*path), *path)));
+        // What an item refers to is of use as long as the item is.
+        let garbage = items.visit(rest.into_iter(), &mut seen);
+        let sized = garbage.into_iter().rev();
+        sized
+            .map(|info| (info.path.clone(), info.nar_size))
+            .collect()
+    }
+
     /// Makes an item not valid, whatever refers to it.
     pub(super) fn forget(&self, path: &StorePath) {
         self.items().take(path);
@@ -148,8 +170,47 @@ impl Index {
 }
 
 impl Items {
+    fn touch(&mut self, path: &StorePath) {
+        self.uses += 1;
+        self.used.insert(path.clone(), self.uses);
+    }
+
+    /// The valid ones among these and all that they refer to that were not seen yet, references before
+    /// what refers to them.
+    fn visit<'a>(
+        &'a self,
+        roots: impl Iterator<Item = &'a StorePath>,
+        seen: &mut HashSet<&'a StorePath>,
+    ) -> Vec<&'a ItemInfo> {
+        let mut order = Vec::new();
+        // Items, and how many of their references were looked at.
+        let mut way: Vec<(&ItemInfo, usize)> = Vec::new();
+        for root in roots {
+            let mut next = Some(root);
+            loop {
+                if let Some(path) = next.take()
+                    && let Some((path, info)) = self.valid.get_key_value(path)
+                    && seen.insert(path)
+                {
+                    way.push((info, 0));
+                }
+                let Some((info, at)) = way.last_mut() else {
+                    break;
+                };
+                next = info.references.get(*at);
+                *at += 1;
+                if next.is_none() {
+                    order.push(*info);
+                    way.pop();
+                }
+            }
+        }
+        order
+    }
+
     fn take(&mut self, path: &StorePath) -> Option<Arc<ItemInfo>> {
         let info = self.valid.remove(path);
+        self.used.remove(path);
         for reference in info
             .iter()
             .flat_map(|info| &info.references)

@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
 use grange_derivation::{StoreDir, StorePath};
-use grange_interfaces::{Body, ItemInfo, LocalStore, LocalStoreError};
+use grange_interfaces::{Body, Freed, ItemInfo, LocalStore, LocalStoreError};
 
 use super::import::failed;
 use super::index::Needed;
@@ -106,6 +106,28 @@ impl Inner {
         Ok(None)
     }
 
+    /// Deletes what is of no use and was used longest ago.
+    fn collect(
+        &self,
+        bytes: u64,
+        keep: &[StorePath],
+        delete: bool,
+    ) -> Result<Freed, LocalStoreError> {
+        let mut freed = Freed::default();
+        for (path, size) in self.index.garbage(keep) {
+            if freed.bytes >= bytes {
+                break;
+            }
+            // Since it was looked for, somebody may have begun to use it, or what refers to it.
+            let gone = !delete || matches!(self.delete_one(&path), Ok(None));
+            if gone {
+                freed.items += 1;
+                freed.bytes += size;
+            }
+        }
+        Ok(freed)
+    }
+
     fn move_away(&self, path: &StorePath, to: &std::path::Path) -> io::Result<()> {
         let item = self.layout.item(path);
         if fs::symlink_metadata(&item)?.is_dir() {
@@ -158,6 +180,24 @@ impl LocalStore for SandboxStore {
     async fn delete(&self, path: &StorePath) -> Result<(), LocalStoreError> {
         let (store, path) = (Arc::clone(&self.inner), path.clone());
         let done = tokio::task::spawn_blocking(move || store.delete_now(&path)).await;
+        done.map_err(|error| LocalStoreError::Io(error.to_string()))?
+    }
+
+    async fn free_bytes(&self) -> Result<u64, LocalStoreError> {
+        let found = rustix::fs::statvfs(self.inner.layout.directory());
+        let found = found.map_err(|error| failed("look for room", &error.into()))?;
+        Ok(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+
+    async fn collect_garbage(
+        &self,
+        bytes: u64,
+        keep: &[StorePath],
+        delete: bool,
+    ) -> Result<Freed, LocalStoreError> {
+        let (store, keep) = (Arc::clone(&self.inner), keep.to_vec());
+        let work = move || store.collect(bytes, &keep, delete);
+        let done = tokio::task::spawn_blocking(work).await;
         done.map_err(|error| LocalStoreError::Io(error.to_string()))?
     }
 }

@@ -101,8 +101,10 @@ impl Inner {
         let index = Index::default();
         let mut epoch = settled.before;
         let mut doubtful = 0;
-        for entry in fs::read_dir(layout.records())? {
-            let entry = entry?;
+        // What came first was used first, as far as anybody knows.
+        let mut entries = fs::read_dir(layout.records())?.collect::<io::Result<Vec<_>>>()?;
+        entries.sort_by_cached_key(|entry| entry.metadata().and_then(|it| it.modified()).ok());
+        for entry in entries {
             let name = entry.file_name();
             let Some(record) = read_record(&store_dir, name.as_bytes(), &entry.path()) else {
                 tree::remove(&entry.path())?;

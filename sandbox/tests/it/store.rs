@@ -329,3 +329,39 @@ async fn after_a_power_cut() {
     let store = open(directory.path());
     assert!(store.info(&whole.path).is_some());
 }
+
+/// What nobody needs goes, what was of use last goes last, and what refers to others goes first.
+#[tokio::test]
+async fn garbage_is_collected_from_the_oldest_on() {
+    let directory = Directory::new();
+    let store = open(directory.path());
+    let low = add(&store, "low", &[]).await;
+    let old = add(&store, "old", &[]).await;
+    let top = add(&store, "top", &[&low.path]).await;
+    let kept = add(&store, "kept", &[]).await;
+    let held = add(&store, "held", &[]).await;
+    let hold = store.hold(std::slice::from_ref(&held.path)).unwrap();
+    // Opened anew, the order is that in which they came; then one of them is used again.
+    drop(store.hold(std::slice::from_ref(&old.path)).unwrap());
+    let keep = [kept.path.clone(), low.path.clone()];
+    let all = u64::MAX;
+    let size = old.nar_size;
+    let looked = store.collect_garbage(all, &keep, false).await.unwrap();
+    assert_eq!(
+        (looked.items, looked.bytes),
+        (2, old.nar_size + top.nar_size)
+    );
+    let none = store.collect_garbage(0, &[], true).await.unwrap();
+    assert_eq!((none.items, none.bytes), (0, 0));
+
+    let freed = store.collect_garbage(1, &keep[..1], true).await.unwrap();
+    assert_eq!((freed.items, freed.bytes), (1, top.nar_size));
+    assert!(store.info(&top.path).is_none() && store.info(&low.path).is_some());
+    let freed = store.collect_garbage(all, &keep, true).await.unwrap();
+    assert_eq!((freed.items, freed.bytes), (1, size));
+    drop(hold);
+    let freed = store.collect_garbage(all, &[], true).await.unwrap();
+    assert_eq!(freed.items, 3);
+    assert_eq!(entries(&directory.path().join("store")), [""; 0]);
+    assert!(store.free_bytes().await.unwrap() > 0);
+}

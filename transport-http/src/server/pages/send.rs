@@ -17,8 +17,8 @@ use tokio::time::timeout;
 
 use crate::server::file::too_short;
 
-/// Bytes of a file that are given to the kernel together. Then others have their turn.
-const PIECE: u64 = 1 << 20;
+/// Bytes of a file that are given to the kernel together. Then others have their turn, if they had none meanwhile.
+const PIECE: u64 = 2 << 20;
 /// Bytes that are read together where the disk has to be waited for.
 const READ: usize = 128 << 10;
 
@@ -56,6 +56,7 @@ impl Receiver<'_> {
                     .await
                     .map_err(Error::other)??;
             }
+            let mut calls = 0;
             while range.start < end {
                 let count = usize::try_from(end - range.start).expect("a piece fits into memory");
                 let mut at = range.start;
@@ -66,8 +67,11 @@ impl Receiver<'_> {
                     return Err(too_short());
                 }
                 range.start += sent as u64;
+                calls += 1;
             }
-            yield_now().await;
+            if calls == 1 {
+                yield_now().await;
+            }
         }
         Ok(())
     }

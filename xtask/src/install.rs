@@ -12,6 +12,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("build-essential", "/usr/bin/cc"),
     ("curl", "/usr/bin/curl"),
     ("git", "/usr/bin/git"),
+    ("lzip", "/usr/bin/lzip"),
     ("openssl", "/usr/bin/openssl"),
     ("util-linux", "/usr/bin/setpriv"),
     ("xz-utils", "/usr/bin/xz"),

@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::growing::Progress;
 use super::oven::{Loaf, Shared};
+use super::shelf::delete;
 
 /// Bytes that are written together.
 const PIECE: usize = 128 << 10;
@@ -52,9 +53,10 @@ impl Job {
         self.file.sync_data()?;
         let mut state = self.shared.state();
         fs::rename(state.shelf.part(self.loaf), state.shelf.path(self.loaf))?;
-        state.shelf.put(self.loaf, size);
+        let gone = state.shelf.put(self.loaf, size);
         drop(state);
         self.progress.send_modify(|progress| progress.whole = true);
+        delete(&gone);
         Ok(())
     }
 }

@@ -48,7 +48,7 @@ impl Shelf {
             uses: 0,
         };
         for (_, loaf, size) in found {
-            shelf.put(loaf, size);
+            delete(&shelf.put(loaf, size));
         }
         Ok(shelf)
     }
@@ -86,23 +86,34 @@ impl Shelf {
         }
     }
 
-    /// Takes in a whole file, and makes room for it.
-    pub(super) fn put(&mut self, loaf: Loaf, size: u64) {
+    /// Takes in a whole file, and returns the files that are to be deleted for it: by [`delete`], when nobody waits.
+    #[must_use]
+    pub(super) fn put(&mut self, loaf: Loaf, size: u64) -> Vec<PathBuf> {
         self.uses += 1;
         self.bytes += size;
         if let Some((before, _)) = self.files.insert(loaf, (size, self.uses)) {
             self.bytes -= before;
         }
+        let mut gone = Vec::new();
         while self.bytes > self.most_bytes {
             let oldest = self.files.iter().min_by_key(|(_, (_, used))| *used);
             let Some((&oldest, &(size, _))) = oldest else {
                 break;
             };
-            if let Err(error) = fs::remove_file(self.path(oldest)) {
-                tracing::warn!(%error, "a nar in the cache cannot be deleted");
-            }
             self.files.remove(&oldest);
             self.bytes -= size;
+            gone.push(self.path(oldest));
+        }
+        gone
+    }
+}
+
+/// Deletes files that are no longer on the shelf. Should one of them have been made anew meanwhile, it is missed later,
+/// and made again.
+pub(super) fn delete(files: &[PathBuf]) {
+    for file in files {
+        if let Err(error) = fs::remove_file(file) {
+            tracing::warn!(%error, "a nar in the cache cannot be deleted");
         }
     }
 }
@@ -137,7 +148,7 @@ mod tests {
 
     fn bake(shelf: &mut Shelf, number: u8, size: usize) {
         fs::write(shelf.path(loaf(number)), vec![0; size]).unwrap();
-        shelf.put(loaf(number), size as u64);
+        delete(&shelf.put(loaf(number), size as u64));
     }
 
     #[test]

@@ -12,3 +12,4 @@ mod prune;
 mod published;
 mod real;
 mod upstream;
+mod stock;

@@ -51,6 +51,14 @@ pub enum Input {
         /// Which.
         outputs: Vec<Digest>,
     },
+    /// Outputs that were available upstream and cannot be had there any more, at most [`crate::MAX_PRUNED`]; they do not
+    /// lie here either. Who needs them hears of it. Answered with [`Reply::Done`].
+    GoneUpstream {
+        /// Whom to answer.
+        ticket: Ticket,
+        /// Which.
+        outputs: Vec<Digest>,
+    },
     /// An agent's whole truth. Answered with [`Reply::Exchange`], when there is something to do.
     Exchange {
         /// Whom to answer.

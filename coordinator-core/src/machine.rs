@@ -91,6 +91,7 @@ impl Core {
             Input::Cancel { ticket, builds } => self.cancel(ticket, &builds),
             Input::Store { ticket, records } => self.store(ticket, records),
             Input::Prune { ticket, outputs } => self.prune(ticket, outputs),
+            Input::GoneUpstream { ticket, outputs } => self.gone_upstream(ticket, outputs),
             Input::Exchange { ticket, exchange } => self.exchange(ticket, exchange),
             Input::Report {
                 ticket,

@@ -10,18 +10,15 @@ use grange_model::{Digest, Fact, Key};
 
 use crate::io::{Denied, DeniedWhy, Reply, Ticket};
 use crate::machine::Core;
+use crate::tables::Presence;
 
 /// How many outputs may go at once: more would take a call too long.
 pub const MAX_PRUNED: usize = 1_000;
 
 impl Core {
     pub(crate) fn prune(&mut self, ticket: Ticket, outputs: Vec<Digest>) {
-        if outputs.len() > MAX_PRUNED {
-            let denied = Denied {
-                why: DeniedWhy::Wrong,
-                message: format!("at most {MAX_PRUNED} outputs are deleted at once"),
-            };
-            self.ledger.reply(ticket, Reply::Denied(denied));
+        if let Some(denied) = too_many(&outputs) {
+            self.ledger.reply(ticket, denied);
             return;
         }
         let needed = self.needed(&outputs);
@@ -36,10 +33,36 @@ impl Core {
         self.ledger.reply(ticket, Reply::Pruned(needed));
     }
 
+    /// Forgets outputs that others had: a build that needs one stays ready, its agent misses it, and whoever hears of that
+    /// may have it built.
+    pub(crate) fn gone_upstream(&mut self, ticket: Ticket, outputs: Vec<Digest>) {
+        if let Some(denied) = too_many(&outputs) {
+            self.ledger.reply(ticket, denied);
+            return;
+        }
+        for output in outputs {
+            self.recent.output_gone(self.ledger.upcoming(), output);
+            self.ledger.remove(Key::Upstream(output));
+            self.ledger.fact(Fact::GoneUpstream { output });
+            if let Some(&ix) = self.names.outputs.get(&output) {
+                self.change_output(ix, |node| node.presence = Presence::Absent);
+            }
+        }
+        self.ledger.reply(ticket, Reply::Done);
+    }
+
     /// Those of the outputs that unfinished builds make or need, in the order given.
     #[must_use]
     pub fn needed(&self, outputs: &[Digest]) -> Vec<Digest> {
         let known = |output: &&Digest| self.names.outputs.contains_key(*output);
         outputs.iter().filter(known).copied().collect()
     }
+}
+
+fn too_many(outputs: &[Digest]) -> Option<Reply> {
+    let denied = Denied {
+        why: DeniedWhy::Wrong,
+        message: format!("at most {MAX_PRUNED} outputs go at once"),
+    };
+    (outputs.len() > MAX_PRUNED).then_some(Reply::Denied(denied))
 }

@@ -83,6 +83,11 @@ pub enum Fact {
         /// Which.
         output: Digest,
     },
+    /// An output that was available upstream cannot be had there any more: who needs it has it built.
+    GoneUpstream {
+        /// Which.
+        output: Digest,
+    },
 }
 
 impl Fact {

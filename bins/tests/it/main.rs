@@ -11,5 +11,5 @@ mod process;
 mod prune;
 mod published;
 mod real;
-mod upstream;
 mod stock;
+mod upstream;

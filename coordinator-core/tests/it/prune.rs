@@ -128,3 +128,41 @@ fn too_many_at_once_are_refused() {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn what_others_have_is_not_built_and_what_they_had_is() {
+    let mut world = World::of(&[drv("a"), drv("b").needs("a"), drv("c").needs("a")]);
+    world.upstream("a:out");
+    assert_eq!(world.build(spec(1, "a")), BuildState::Succeeded);
+    assert_eq!(world.build(spec(2, "b")), BuildState::Ready);
+    world.restart();
+    assert_eq!(world.state(2), BuildState::Ready);
+    world.gone_upstream("a:out");
+    let gone = Fact::GoneUpstream {
+        output: digest("a:out"),
+    };
+    assert!(world.history.facts.iter().any(|fact| fact.fact == gone));
+    // Its agent will say what it misses.
+    assert_eq!(world.state(2), BuildState::Ready);
+    assert_eq!(world.build(spec(3, "c")), BuildState::Blocked);
+    assert!(world.implicit("a").is_some());
+    assert_eq!(world.state(2), BuildState::Blocked);
+    world.restart();
+    assert_eq!(world.work_off(1).len(), 3);
+    assert_eq!(world.state(2), BuildState::Succeeded);
+}
+
+/// Counter-example: an attempt that needs it is under way, and so is one that makes it anew.
+#[test]
+fn what_goes_upstream_may_be_in_use() {
+    let mut world = World::of(&[drv("a"), drv("b").needs("a")]);
+    world.upstream("a:out");
+    let mut again = spec(1, "a");
+    again.again = true;
+    world.build(again);
+    world.build(spec(2, "b"));
+    world.gone_upstream("a:out");
+    assert_eq!(world.state(2), BuildState::Blocked);
+    assert_eq!(world.work_off(1).len(), 2);
+    assert_eq!(world.state(2), BuildState::Succeeded);
+}

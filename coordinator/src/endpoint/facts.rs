@@ -128,6 +128,7 @@ fn view(numbered: &NumberedFact, paths: &BTreeMap<Key, String>) -> FactView {
         Fact::Available { .. } => "available",
         Fact::Lost { .. } => "lost",
         Fact::Pruned { .. } => "pruned",
+        Fact::GoneUpstream { .. } => "gone-upstream",
         Fact::AgentChanged { agent } => {
             view.agent = Some(*agent);
             "agent-changed"

@@ -44,7 +44,9 @@ impl CoordinatorEndpoint {
                 let body = self.shared.artifacts.read(&source, range).await;
                 body.map_err(artifact_refusal)?
             }
-            Available::Upstream(item) => upstream::nar(&self.shared, item, offset).await?,
+            Available::Upstream(item) => {
+                upstream::nar(&self.shared, &self.handle, item, offset).await?
+            }
         };
         Ok((Answer::Item(found.view()), Some(body)))
     }

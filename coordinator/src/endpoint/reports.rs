@@ -10,6 +10,7 @@ use super::dispatch::{Answered, CoordinatorEndpoint};
 use crate::convert::{digest, parse_path, store_dir, store_path};
 use crate::ingest::{self, Rejected};
 use crate::retain::Pin;
+use crate::upstream;
 
 impl CoordinatorEndpoint {
     pub(super) async fn report(
@@ -115,7 +116,14 @@ impl CoordinatorEndpoint {
                     .iter()
                     .map(|path| parse_path(&self.shared.config, path));
                 let missing = paths.map(|path| path.map(|path| digest(&path)));
-                let missing = missing.collect::<Result<Vec<_>, _>>()?;
+                let mut missing = missing.collect::<Result<Vec<_>, _>>()?;
+                if !missing.is_empty() {
+                    let (record, _) = self.derivation(attempt.derivation).await?;
+                    let torn = upstream::forget_torn(&self.shared, &self.handle, &record).await?;
+                    missing.extend(torn);
+                    missing.sort_unstable();
+                    missing.dedup();
+                }
                 let problem = match problem.as_str() {
                     _ if !missing.is_empty() => SetupProblem::MissingInputs(missing),
                     "outputs-in-the-way" => SetupProblem::OutputsInTheWay,

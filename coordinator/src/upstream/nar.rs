@@ -2,11 +2,13 @@
 
 use std::io::{self, Read, Write};
 
-use grange_interfaces::{Body, Refusal};
+use grange_interfaces::{Body, Fault, Refusal};
 use grange_model::UpstreamRecord;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
+use super::gone::gone;
 use crate::available::info;
+use crate::handle::Handle;
 use crate::ingest::BodyWriter;
 use crate::shared::Shared;
 
@@ -16,12 +18,20 @@ const BUFFER: usize = 128 * 1024;
 
 /// The nar as agents get it, compressed with zstd, from `offset` on. The same nar gives the same bytes as long as this
 /// coordinator runs, so that whoever was cut off may go on; it is fetched anew for that.
+///
+/// What is not to be had any more is forgotten.
 pub(crate) async fn nar(
     shared: &Shared,
+    handle: &Handle,
     record: &UpstreamRecord,
     offset: u64,
 ) -> Result<Body, Refusal> {
-    let nar = shared.upstreams.all().nar(&info(record)?).await?;
+    let info = info(record)?;
+    let Some(nar) = shared.upstreams.all().nar(&info).await? else {
+        gone(handle, vec![record.item.digest]).await?;
+        let message = format!("no substitute server has {} any more", info.path);
+        return Err(Refusal::new(Fault::NotFound, message));
+    };
     let (writer, body) = BodyWriter::new();
     let mut reader = SyncIoBridge::new(StreamReader::new(nar));
     tokio::task::spawn_blocking(move || {

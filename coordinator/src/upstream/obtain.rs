@@ -95,7 +95,8 @@ async fn text(
     if info.nar_size > most as u64 {
         return Err(lie("it is larger than any derivation that is taken"));
     }
-    let archive = bytes_of(servers.nar(&info).await?, most).await;
+    let body = servers.nar(&info).await?;
+    let archive = bytes_of(body.ok_or_else(|| lie("it is gone"))?, most).await;
     let archive = archive.map_err(|error| lie(&error.to_string()))?;
     let entries = nar::list(&mut &archive[..]).map_err(|error| lie(&error.to_string()))?;
     let contents = match &entries[..] {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grange_derivation::StorePath;
-use grange_interfaces::{Body, Fault, ItemInfo, Refusal, Upstream, UpstreamError};
+use grange_interfaces::{Body, ItemInfo, Refusal, Upstream, UpstreamError};
 
 /// Substitute servers that a coordinator asks. The default asks nobody.
 #[derive(Clone, Debug, Default)]
@@ -62,21 +62,25 @@ impl Servers<'_> {
         found
     }
 
-    pub(super) async fn nar(&self, info: &ItemInfo) -> Result<Body, Refusal> {
-        let mut refusal = Refusal::new(
-            Fault::NotFound,
-            format!("no substitute server has {}", info.path),
-        );
+    /// The nar of an item; none if nobody has it any more, or nobody who has it is to be believed.
+    ///
+    /// # Errors
+    ///
+    /// A server that may have it does not answer.
+    pub(super) async fn nar(&self, info: &ItemInfo) -> Result<Option<Body>, Refusal> {
+        let mut unavailable = None;
         for server in self.0.into_iter().flatten() {
             match server.nar(info).await {
-                Ok(body) => return Ok(body),
-                Err(UpstreamError::Gone(_)) => {}
-                Err(error @ UpstreamError::Unavailable { .. }) => {
-                    refusal = Refusal::busy(error.to_string(), Duration::from_secs(5));
+                Ok(body) => return Ok(Some(body)),
+                Err(error @ UpstreamError::Unavailable { .. }) => unavailable = Some(error),
+                Err(error) => {
+                    tracing::warn!(path = %info.path, %error, "it is not to be had upstream")
                 }
-                Err(error) => refusal = Refusal::new(Fault::Peer, error.to_string()),
             }
         }
-        Err(refusal)
+        match unavailable {
+            Some(error) => Err(Refusal::busy(error.to_string(), Duration::from_secs(5))),
+            None => Ok(None),
+        }
     }
 }

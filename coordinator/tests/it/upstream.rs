@@ -6,7 +6,7 @@ use futures::TryStreamExt;
 use grange_coordinator::Upstreams;
 use grange_coordinator::client::{ClientError, MemorySource};
 use grange_derivation::{Hash, Instantiated, StoreDir, StorePath, nar, paths};
-use grange_interfaces::message::{Answer, BuildRequest, ItemView, Message};
+use grange_interfaces::message::{Answer, BuildRequest, ItemView, Message, Report};
 use grange_interfaces::{Body, Fault, Refusal};
 use grange_model::{BuildId, BuildState};
 use grange_testing::MemoryUpstream;
@@ -302,4 +302,42 @@ async fn a_derivation_that_is_another_is_not_taken() {
     };
     assert_eq!(refusal.fault, Fault::Peer);
     assert!(refusal.message.contains("substitute server"), "{refusal}");
+}
+
+/// What is gone upstream is built, also if what is gone is only referred to by what is needed.
+#[tokio::test]
+async fn what_is_gone_upstream_is_built() {
+    for torn in [false, true] {
+        let (farm, upstream) = farm().await;
+        let (base, library) = (derivation("base", &[]), other("library"));
+        let user = derivation("user", &[&base]);
+        upstream.add_file(&out(&base), b"base", std::slice::from_ref(&library));
+        upstream.add_file(&library, b"library", &[]);
+        let (id, state) = submit(&farm, request(&user), &[&base, &user]).await;
+        assert_eq!(state, BuildState::Ready);
+        let mut agent = farm.agent().await;
+        let attempt = agent.take().await.attempt;
+        assert!(agent.job(attempt).await.unwrap().missing.is_empty());
+        let gone = if torn { &library } else { &out(&base) };
+        upstream.remove(gone);
+        let refusal = fetch(&agent, gone, 0).await.unwrap_err();
+        assert_eq!(refusal.fault, Fault::NotFound, "{refusal}");
+        let report = Report::SetupFailed {
+            missing: vec![gone.to_string()],
+            problem: "missing-inputs".to_owned(),
+            message: "it is gone".to_owned(),
+        };
+        agent.report(attempt, report).await.unwrap();
+        for name in ["base", "user"] {
+            let assignment = agent.take().await;
+            let expected = format!("-{name}.drv");
+            assert!(assignment.derivation.ends_with(&expected), "{assignment:?}");
+            let made = made("out", name.as_bytes(), &[]);
+            agent
+                .succeed(assignment.attempt, b"", &[&made])
+                .await
+                .unwrap();
+        }
+        assert_eq!(farm.wait(id).await, BuildState::Succeeded);
+    }
 }

@@ -250,6 +250,9 @@ fn facts() -> Vec<Fact> {
         Fact::Pruned {
             output: Digest([3; 20]),
         },
+        Fact::GoneUpstream {
+            output: Digest([4; 20]),
+        },
     ]
 }
 
@@ -301,7 +304,7 @@ fn what_version_1_wrote_is_read() {
         assert_eq!(decode::<Record>(&bytes), Ok(record));
     }
     let mut facts = facts();
-    facts.retain(|fact| !matches!(fact, Fact::Pruned { .. }));
+    facts.retain(|fact| !matches!(fact, Fact::Pruned { .. } | Fact::GoneUpstream { .. }));
     assert_eq!(decode::<Vec<Fact>>(&golden("v1/facts.hex")), Ok(facts));
 }
 

@@ -6,7 +6,7 @@ use grange_coordinator_core::{
 };
 use grange_model::{
     AgentId, AgentRecord, AttemptId, BuildSpec, BuildState, Digest, FailureKind, FinishedBuild,
-    HookRecord, Record, Tags,
+    HookRecord, Record, Tags, UpstreamRecord,
 };
 
 use super::World;
@@ -26,6 +26,28 @@ impl World {
         let item = names::item(output);
         let records = vec![Record::Item(item_record(&item, &item, 1))];
         let reply = self.ask(|ticket| Input::Store { ticket, records });
+        assert_eq!(reply, Some(Reply::Done));
+    }
+
+    /// A server of others has an output.
+    pub(crate) fn upstream(&mut self, output: &str) {
+        let item = item_record(&names::item(output), &names::item(output), 1);
+        let records = vec![Record::Upstream(UpstreamRecord {
+            item: item.item,
+            store: item.store,
+            nar_hash: item.nar_hash,
+            nar_size: item.nar_size,
+            references: item.references,
+            deriver: None,
+        })];
+        let reply = self.ask(|ticket| Input::Store { ticket, records });
+        assert_eq!(reply, Some(Reply::Done));
+    }
+
+    /// It has it no more.
+    pub(crate) fn gone_upstream(&mut self, output: &str) {
+        let outputs = vec![digest(output)];
+        let reply = self.ask(|ticket| Input::GoneUpstream { ticket, outputs });
         assert_eq!(reply, Some(Reply::Done));
     }
 

@@ -207,12 +207,19 @@ impl History {
     }
 
     pub(crate) fn get(&self, key: &Key) -> Option<Record> {
-        let bytes = self.records.get(key)?;
-        Some(decode(bytes).unwrap())
+        let upstream = match key {
+            Key::Item(output) => Key::Upstream(*output),
+            other => other.clone(),
+        };
+        let bytes = self
+            .records
+            .get(key)
+            .or_else(|| self.records.get(&upstream));
+        bytes.map(|bytes| decode(bytes).unwrap())
     }
 
     pub(crate) fn has_item(&self, output: Digest) -> bool {
-        self.records.contains_key(&Key::Item(output))
+        self.get(&Key::Item(output)).is_some()
     }
 
     pub(crate) fn item(&self, output: Digest) -> Option<ItemRecord> {

@@ -1,0 +1,47 @@
+//! What was upstream and is there no more.
+
+use grange_coordinator_core::{Input, MAX_PRUNED};
+use grange_interfaces::Refusal;
+use grange_model::{DerivationRecord, Digest};
+
+use crate::available::{Available, available};
+use crate::handle::Handle;
+use crate::ingest::closure_of_items;
+use crate::shared::Shared;
+
+/// Forgets that these are upstream, so that they are built when somebody needs them.
+pub(super) async fn gone(handle: &Handle, outputs: Vec<Digest>) -> Result<(), Refusal> {
+    for outputs in outputs.chunks(MAX_PRUNED) {
+        let outputs = outputs.to_vec();
+        let input = move |ticket| Input::GoneUpstream { ticket, outputs };
+        handle.request(input).await?;
+    }
+    Ok(())
+}
+
+/// An agent misses something for a build of this derivation: forgets inputs of which others have not all that they refer
+/// to any more. Gives those that it forgot.
+///
+/// Counter-example for leaving them: an input refers to a library that is gone upstream. The library is no input, so that
+/// nobody would build it; and the input, as long as it counts as available, would not be built either.
+pub(crate) async fn forget_torn(
+    shared: &Shared,
+    handle: &Handle,
+    record: &DerivationRecord,
+) -> Result<Vec<Digest>, Refusal> {
+    let inputs: Vec<_> = record.inputs.iter().map(|input| input.output).collect();
+    let found = available(shared, &inputs).await?;
+    let mut torn = Vec::new();
+    for (input, found) in inputs.into_iter().zip(found) {
+        if let Some(Available::Upstream(_)) = found
+            && !closure_of_items(shared, vec![input])
+                .await?
+                .missing
+                .is_empty()
+        {
+            torn.push(input);
+        }
+    }
+    gone(handle, torn.clone()).await?;
+    Ok(torn)
+}

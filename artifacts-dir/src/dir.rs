@@ -112,6 +112,9 @@ impl ArtifactStore for ArtifactsDir {
     }
 
     async fn file(&self, blob: BlobId) -> Result<Option<File>, ArtifactError> {
+        if let Some(file) = read::file_at_hand(&self.layout, blob) {
+            return Ok(Some(file));
+        }
         let opened = self.on_disk(move |layout| read::file(layout, blob)).await?;
         Ok(Some(opened))
     }

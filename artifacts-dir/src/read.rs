@@ -10,6 +10,7 @@ use futures::StreamExt;
 use futures::stream;
 use grange_interfaces::{ArtifactError, Body, Source, empty_body};
 use grange_model::BlobId;
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::error::{at, ended};
@@ -45,6 +46,14 @@ pub(crate) async fn read(
     }
     let first = stream::iter([Ok(piece)]);
     Ok(first.chain(stream::unfold(reading.ahead(), rest)).boxed())
+}
+
+/// A sealed blob, if it can be opened without waiting for the disk: to have another thread open it would take longer.
+pub(crate) fn file_at_hand(layout: &Layout, blob: BlobId) -> Option<File> {
+    let path = layout.source(&Source::Blob(blob));
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let opened = openat2(CWD, &path, flags, Mode::empty(), ResolveFlags::CACHED);
+    opened.ok().map(File::from)
 }
 
 /// A blob's file, for others to read.

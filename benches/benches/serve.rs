@@ -69,7 +69,7 @@ async fn measure() -> anyhow::Result<()> {
         .status()
     {
         Ok(_) => {
-            let (process, server) = nginx(directory.path(), &all[0])?;
+            let (process, server) = nginx(directory.path(), &all[0], farm.directory())?;
             all.push(server);
             Some(process)
         }
@@ -233,21 +233,28 @@ impl Items {
     }
 }
 
-/// nginx with the files that Grange serves.
-fn nginx(directory: &Path, grange: &Server) -> anyhow::Result<(Process, Server)> {
+/// nginx with the files that Grange serves; the nars are the very same files, which lie in the page cache once and in the
+/// same pieces.
+fn nginx(directory: &Path, grange: &Server, artifacts: &Path) -> anyhow::Result<(Process, Server)> {
     let files = directory.join("files");
     for path in grange.narinfos.iter().chain(&grange.nars) {
         let (status, body) = fetch(grange.address, path)?;
         anyhow::ensure!(status == 200, "{path}: {status}");
         let file = files.join(&path[1..]);
         fs::create_dir_all(file.parent().context("it lies in a directory")?)?;
-        fs::write(file, body)?;
+        if grange.nars.contains(path) {
+            let blob = Hash::sha256(&body).to_base16();
+            let blob = find(artifacts, &blob)?.context("what it serves lies there")?;
+            fs::hard_link(blob, file)?;
+        } else {
+            fs::write(file, body)?;
+        }
     }
     let port = free_port()?;
     let at = directory.display();
     let config = directory.join("nginx.conf");
     let text = format!(
-        "daemon off; worker_processes 1; pid {at}/nginx.pid; error_log {at}/nginx.log;
+        "daemon off; user root; worker_processes 1; pid {at}/nginx.pid; error_log {at}/nginx.log;
 events {{ worker_connections 1024; }}
 http {{
   access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000;
@@ -260,11 +267,6 @@ http {{
 "
     );
     fs::write(&config, text)?;
-    // Its worker gives up root, and still has to read the files.
-    fs::set_permissions(
-        directory,
-        std::os::unix::fs::PermissionsExt::from_mode(0o755),
-    )?;
     let mut command = Command::new("nginx");
     command.arg("-c").arg(&config).arg("-p").arg(directory);
     let process = Process::start(&mut command, &directory.join("stderr.log"))?;
@@ -277,6 +279,21 @@ http {{
         nars: grange.nars.clone(),
     };
     Ok((process, server))
+}
+
+/// The file of this name below a directory.
+fn find(directory: &Path, name: &str) -> anyhow::Result<Option<PathBuf>> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let found = match entry.file_type()?.is_dir() {
+            true => find(&entry.path(), name)?,
+            false => (entry.file_name() == name).then(|| entry.path()),
+        };
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
 }
 
 /// Waits until a server has a page.

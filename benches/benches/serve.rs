@@ -20,14 +20,14 @@ use grange::daemon_protocol::{DaemonConfig, DaemonStore, FarmKey};
 use grange::derivation::{Builder, Dialect, Hash, StoreDir, StorePath, nar, paths};
 use grange::interfaces::{ItemInfo, LocalStore as _};
 use grange::model::NarHash;
-use grange::signatures::guix::{Acl, SecretKey};
+use grange::signatures::guix::SecretKey;
 use grange::signatures::narinfo::Narinfo;
 use grange_benches::farm::{Farm, free_port};
 use grange_benches::load::{Answered, ask, fetch, pin};
 use grange_benches::process::Process;
 use grange_benches::report::{Goal, beside, figure, line};
 use grange_benches::stats::Sample;
-use grange_benches::{number, run, trivial};
+use grange_benches::{authorized_key, number, run, trivial};
 
 /// Where the servers run, and where the load generator does.
 const SERVERS: usize = 0;
@@ -319,14 +319,7 @@ impl GuixPublish {
     async fn start(root: &Path, items: &Items) -> anyhow::Result<Self> {
         let directory = tempfile::tempdir()?;
         let at = directory.path();
-        let mut random = [0; 32];
-        random[..16].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
-        random[16..].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
-        let secret = SecretKey::generate(&random);
-        let mut trusted = Acl::new();
-        trusted.authorize(secret.public());
-        fs::create_dir_all(at.join("etc"))?;
-        fs::write(at.join("etc/acl"), trusted.to_file())?;
+        let (_, secret) = authorized_key(at)?;
         fs::write(at.join("etc/signing-key.pub"), secret.public().to_file())?;
         fs::write(at.join("etc/signing-key.sec"), secret.to_file().expose())?;
         let script = root.join("xtask/guix");

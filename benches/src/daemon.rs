@@ -261,8 +261,12 @@ impl Daemon {
     }
 }
 
-/// Makes a key that the daemon trusts whose directory this is.
-fn authorized_key(at: &Path) -> anyhow::Result<(PathBuf, SecretKey)> {
+/// Makes a key that the daemon trusts whose directory this is; in which file.
+///
+/// # Errors
+///
+/// It cannot be written.
+pub fn authorized_key(at: &Path) -> anyhow::Result<(PathBuf, SecretKey)> {
     let mut random = [0; 32];
     random[..16].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
     random[16..].copy_from_slice(uuid::Uuid::new_v4().as_bytes());

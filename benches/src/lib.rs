@@ -24,5 +24,5 @@ mod run;
 pub mod stats;
 pub mod trivial;
 
-pub use daemon::compare;
+pub use daemon::{authorized_key, compare};
 pub use run::{argument, number, run};

@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use grange_interfaces::{ArtifactStore, Clock, Datastore, Refusal};
 use grange_model::{AgentId, AttemptId, Batch, Change, FactNumber, Key, PasswordHash, Record};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::config::{CoordinatorConfig, TokenHash};
 use crate::retain::{Pins, Relied};
-use crate::upstream::Upstreams;
+use crate::upstream::{Silent, Upstreams};
+
+/// How many nars are fetched from substitute servers at once: some 2 GB of memory if all have the largest windows, 100 MB
+/// with usual ones.
+const TRANSFERS: usize = 16;
 
 /// What all tasks of a coordinator share.
 #[derive(Debug)]
@@ -20,6 +24,9 @@ pub(crate) struct Shared {
     pub(crate) artifacts: Arc<dyn ArtifactStore>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) upstreams: Upstreams,
+    /// How many nars may be fetched from these at once for agents: each has a thread, and memory for its window.
+    pub(crate) transfers: Arc<Semaphore>,
+    pub(crate) silent: Silent,
     /// Blobs that a commit under way may name.
     pub(crate) pins: Arc<Pins>,
     /// Items that what a commit under way writes may refer to.
@@ -61,6 +68,8 @@ impl Shared {
             artifacts,
             clock,
             upstreams,
+            transfers: Arc::new(Semaphore::new(TRANSFERS)),
+            silent: Silent::default(),
             pins: Arc::default(),
             relied: Arc::default(),
             passwords: RwLock::default(),

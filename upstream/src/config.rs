@@ -23,7 +23,7 @@ pub struct Config {
     pub connect_time: Duration,
     /// How long a narinfo may take, and the beginning of a nar, connecting included: 15 s.
     pub answer_time: Duration,
-    /// How long a nar may stall. All waiting for it counts, beyond a second for each KiB that came: 30 s.
+    /// How long a nar may stall. All waiting for it counts, beyond a second for each 32 KiB that came: 30 s.
     pub stall_time: Duration,
     /// How long one search may take; what was not found by then is unavailable: 2 min.
     pub find_time: Duration,

@@ -22,7 +22,7 @@ use crate::server::{Opened, Server};
 const GROWTH: u64 = 1 << 20;
 
 /// The fewest bytes a second, on average, that a nar may come with once its first wait is over.
-const SLOWEST: u64 = 1 << 10;
+const SLOWEST: u64 = 32 << 10;
 
 /// A nar that comes.
 #[derive(Debug)]

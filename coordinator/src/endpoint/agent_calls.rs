@@ -113,13 +113,15 @@ impl CoordinatorEndpoint {
         let attempt = self.own(agent, attempt).await?;
         let (record, text) = self.derivation(attempt.derivation).await?;
         let closure = ingest::closure_of_inputs(&self.shared, &record).await?;
-        let names = self.names_of_inputs(&record, &closure.missing).await?;
+        let mut names = self.names_of_inputs(&record, &closure.missing).await?;
+        // What something available refers to is available, unless it was upstream and is gone.
+        let referred = closure.items.iter().flat_map(Available::references);
+        names.extend(referred.map(|item| (item.digest, item.clone())));
         let missing = closure
             .missing
             .iter()
             .map(|digest| match names.get(digest) {
                 Some(item) => path_text(&record.store, item),
-                // What something available refers to is available; so this is an input or a source.
                 None => path_text(
                     &record.store,
                     &Item {

@@ -68,6 +68,7 @@ impl CoordinatorEndpoint {
                 let still_wanted = async { self.own(agent, id).await.map(drop) };
                 let verified = ingest::verify_outputs(
                     &self.shared,
+                    &self.handle,
                     id,
                     &record,
                     &derivation,
@@ -82,6 +83,14 @@ impl CoordinatorEndpoint {
                         (core::Report::Succeeded { outputs, log }, None)
                     }
                     Err(Rejected::Refusal(refusal)) => return Err(refusal),
+                    Err(Rejected::Foreign(message)) => {
+                        let refusal = Refusal::new(Fault::Operator, message.clone());
+                        let problem = SetupProblem::Other;
+                        (
+                            core::Report::SetupFailed { problem, message },
+                            Some(refusal),
+                        )
+                    }
                     Err(Rejected::Lie(lie)) => {
                         // Others try; this agent's word on this build is worth nothing for a while.
                         let hashes = outputs.iter().map(|output| &*output.file_hash);

@@ -1,8 +1,12 @@
 //! The hook that most farms want: what an agent misses is built.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
-use grange_interfaces::{Delivery, History, Hook, HookError, Request};
-use grange_model::{BuildId, BuildSpec, Fact, InputRef, Key, Limits, Record, SetupProblem, Tags};
+use grange_interfaces::{Delivery, History, Hook, HookError, Request, StoreError};
+use grange_model::{
+    BuildId, BuildSpec, DerivationRecord, Digest, Fact, Key, Limits, Record, SetupProblem, Tags,
+};
 
 /// When an agent reports that inputs are missing, asks for builds of the derivations that make
 /// them. It is what the Guix Build Coordinator does by default.
@@ -45,7 +49,7 @@ impl Hook for MissingInputs {
         let SetupProblem::MissingInputs(missing) = &failure.problem else {
             return Ok(Vec::new());
         };
-        let retry = |error: grange_interfaces::StoreError| HookError::Retry(error.to_string());
+        let retry = |error: StoreError| HookError::Retry(error.to_string());
         let found = history
             .get(&[Key::Derivation(*derivation)])
             .await
@@ -59,20 +63,54 @@ impl Hook for MissingInputs {
             .iter()
             .zip(available)
             .filter(|(_, item)| item.is_none());
-        let gone: Vec<_> = gone.map(|(output, _)| *output).collect();
-        let makes = |input: &&InputRef| gone.contains(&input.output);
-        let mut derivations: Vec<_> = record
-            .inputs
-            .iter()
-            .filter(makes)
-            .map(|input| input.derivation)
-            .collect();
-        derivations.dedup();
+        let gone: BTreeSet<_> = gone.map(|(output, _)| *output).collect();
+        let derivations = makers(history, record, gone).await.map_err(retry)?;
         Ok(derivations
             .into_iter()
             .map(|derivation| Request::Build(self.build(derivation)))
             .collect())
     }
+}
+
+/// The derivations that make these outputs: inputs of a derivation, or inputs of those, and so on. What is missing is
+/// mostly an input. It may also be what an input refers to, if that was upstream and is gone.
+async fn makers(
+    history: &dyn History,
+    record: DerivationRecord,
+    mut outputs: BTreeSet<Digest>,
+) -> Result<BTreeSet<Digest>, StoreError> {
+    let mut makers = BTreeSet::new();
+    let mut seen = BTreeSet::new();
+    let mut level = vec![record];
+    while !outputs.is_empty() && !level.is_empty() {
+        for input in level.iter().flat_map(|record| &record.inputs) {
+            if outputs.remove(&input.output) {
+                makers.insert(input.derivation);
+            }
+        }
+        if outputs.is_empty() {
+            break;
+        }
+        let next = level.iter().flat_map(|record| &record.inputs);
+        let next = next.map(|input| input.derivation);
+        let keys: BTreeSet<_> = next.filter(|it| seen.insert(*it)).collect();
+        let keys: Vec<_> = keys.into_iter().map(Key::Derivation).collect();
+        let found = history.get(&keys).await?;
+        let node = |record| match record {
+            Some(Record::Derivation(record)) => Some(record),
+            _ => None,
+        };
+        level = found.into_iter().filter_map(node).collect();
+        // An output that nobody names as an input may be needed all the same: it is referred to by another.
+        for record in &level {
+            for output in &record.outputs {
+                if outputs.remove(&output.item.digest) {
+                    makers.insert(record.item.digest);
+                }
+            }
+        }
+    }
+    Ok(makers)
 }
 
 impl MissingInputs {

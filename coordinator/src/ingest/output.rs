@@ -1,6 +1,6 @@
 //! Outputs, verified: hash, size and references are computed here, whatever the agent says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
 use grange_derivation::{Derivation, FixedOutput, Hash, HashAlgo, StorePath, nar, refs};
@@ -15,8 +15,10 @@ use super::uploads::upload_of;
 use crate::convert::{
     artifact_refusal, blob, digest, hex, item, nar_hash, parse_path, parse_sha256,
 };
+use crate::handle::Handle;
 use crate::retain::{Pin, Reliance};
 use crate::shared::Shared;
+use crate::upstream;
 
 /// An agent said what is not so, or sent what cannot be taken: its attempt is worth nothing.
 #[derive(Debug)]
@@ -26,6 +28,8 @@ pub(crate) struct Lie(pub(crate) String);
 #[derive(Debug)]
 pub(crate) enum Rejected {
     Lie(Lie),
+    /// They are what was said, but refer to what the coordinator cannot have.
+    Foreign(String),
     Refusal(Refusal),
 }
 
@@ -54,8 +58,13 @@ pub(crate) struct Needed {
 
 /// Verifies and seals all outputs of an attempt, in the order of the derivation. What is needed is
 /// kept until their names are durable.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is another thing that is looked at"
+)]
 pub(crate) async fn verify_outputs(
     shared: &Shared,
+    handle: &Handle,
     attempt: AttemptId,
     record: &DerivationRecord,
     derivation: &Derivation,
@@ -72,6 +81,10 @@ pub(crate) async fn verify_outputs(
     for output in &record.outputs {
         candidates.insert(output.item.digest.0, output.item.clone());
     }
+    // An agent has inputs from substitute servers of its own, and what was here may be gone upstream since: what it says
+    // that outputs refer to is looked for as well.
+    let elsewhere = elsewhere(shared, reported, &candidates)?;
+    candidates.extend(elsewhere.iter().map(|(digest, path)| (*digest, item(path))));
     let mut verified = Vec::new();
     let mut pins = Vec::new();
     for output in &record.outputs {
@@ -86,6 +99,16 @@ pub(crate) async fn verify_outputs(
         pins.push(pin);
         compare(shared, output, said, &found, &candidates, fixed)?;
         verified.push((said, output, found));
+    }
+    let found = verified.iter().flat_map(|(_, _, found)| &found.references);
+    let foreign: BTreeSet<_> = found.filter_map(|digest| elsewhere.get(digest)).collect();
+    let foreign = foreign.into_iter().cloned().collect();
+    let lacking = upstream::record(shared, handle, foreign).await?;
+    if let Some(path) = lacking.first() {
+        return Err(Rejected::Foreign(format!(
+            "an output refers to {path}, which neither the coordinator has nor its substitute servers: the coordinator \
+             needs those of its agents"
+        )));
     }
     // As long as its build is unfinished, what the build needs stays, and all that this refers to; then
     // what refers to it has to be durable.
@@ -125,6 +148,23 @@ pub(crate) async fn verify_outputs(
         _references: references,
     };
     Ok((records, needed))
+}
+
+/// What the outputs are said to refer to that is no candidate yet.
+fn elsewhere(
+    shared: &Shared,
+    reported: &[ReportedOutput],
+    candidates: &BTreeMap<[u8; 20], Item>,
+) -> Result<BTreeMap<[u8; 20], StorePath>, Rejected> {
+    let mut elsewhere = BTreeMap::new();
+    for path in reported.iter().flat_map(|said| &said.references) {
+        let path = parse_path(&shared.config, path);
+        let path = path.map_err(|wrong| Rejected::Lie(Lie(wrong.message)))?;
+        if !candidates.contains_key(path.digest()) {
+            elsewhere.insert(*path.digest(), path);
+        }
+    }
+    Ok(elsewhere)
 }
 
 /// Looks at what was sent, or lies here from before, which stays until the pin is dropped.

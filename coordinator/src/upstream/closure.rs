@@ -121,17 +121,43 @@ fn complete(
     complete
 }
 
+/// Makes of these items available what servers have; gives those that are not here and not upstream either.
+pub(crate) async fn record(
+    shared: &Shared,
+    handle: &Handle,
+    paths: Vec<StorePath>,
+) -> Result<Vec<StorePath>, Refusal> {
+    let here = |path: &StorePath| Key::Item(digest(path));
+    let keys: Vec<_> = paths.iter().map(here).collect();
+    let found = available::get(&*shared.datastore, &keys).await;
+    let found = paths.into_iter().zip(found.map_err(store_refusal)?);
+    let mut asked: Vec<_> = found
+        .filter(|(_, it)| it.is_none())
+        .map(|(it, _)| it)
+        .collect();
+    let servers = shared.upstreams.all();
+    if asked.is_empty() || servers.is_empty() {
+        return Ok(asked);
+    }
+    let patience = Patience::new(shared);
+    let roots = servers.find(&asked).await.into_iter().flatten().collect();
+    let infos = closure(shared, servers, Derivations::AreItems, roots, &patience).await?;
+    store(handle, &infos).await?;
+    asked.retain(|path| infos.iter().all(|info| info.path != *path));
+    Ok(asked)
+}
+
 /// Makes items available that are upstream.
 pub(super) async fn store(handle: &Handle, infos: &[ItemInfo]) -> Result<(), Refusal> {
     for infos in infos.chunks(GROUP) {
-        let records = infos.iter().map(record).map(Record::Upstream).collect();
+        let records = infos.iter().map(record_of).map(Record::Upstream).collect();
         let input = move |ticket| Input::Store { ticket, records };
         handle.request(input).await?;
     }
     Ok(())
 }
 
-fn record(info: &ItemInfo) -> UpstreamRecord {
+fn record_of(info: &ItemInfo) -> UpstreamRecord {
     let mut references: Vec<_> = info.references.iter().map(item).collect();
     references.sort();
     references.dedup();

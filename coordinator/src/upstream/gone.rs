@@ -2,15 +2,30 @@
 
 use grange_coordinator_core::{Input, MAX_PRUNED};
 use grange_interfaces::Refusal;
-use grange_model::{DerivationRecord, Digest};
+use grange_model::{DerivationRecord, Digest, UpstreamRecord};
 
 use crate::available::{Available, available};
 use crate::handle::Handle;
 use crate::ingest::closure_of_items;
 use crate::shared::Shared;
 
-/// Forgets that these are upstream, so that they are built when somebody needs them.
-pub(super) async fn gone(handle: &Handle, outputs: Vec<Digest>) -> Result<(), Refusal> {
+/// Forgets that these are upstream, so that they are built when somebody needs them; unless one of them is here, or known
+/// otherwise, meanwhile.
+///
+/// Counter-example for not looking again: two agents fetch an item. One hears that it is gone, and it is built; then the
+/// other's request ends.
+pub(super) async fn gone(
+    shared: &Shared,
+    handle: &Handle,
+    items: &[&UpstreamRecord],
+) -> Result<(), Refusal> {
+    let digests: Vec<_> = items.iter().map(|item| item.item.digest).collect();
+    let now = available(shared, &digests).await?;
+    let is_same = |(item, now): (&&UpstreamRecord, Option<Available>)| match now {
+        Some(Available::Upstream(now)) if now == **item => Some(now.item.digest),
+        _ => None,
+    };
+    let outputs: Vec<_> = items.iter().zip(now).filter_map(is_same).collect();
     for outputs in outputs.chunks(MAX_PRUNED) {
         let outputs = outputs.to_vec();
         let input = move |ticket| Input::GoneUpstream { ticket, outputs };
@@ -33,15 +48,15 @@ pub(crate) async fn forget_torn(
     let found = available(shared, &inputs).await?;
     let mut torn = Vec::new();
     for (input, found) in inputs.into_iter().zip(found) {
-        if let Some(Available::Upstream(_)) = found
+        if let Some(Available::Upstream(item)) = found
             && !closure_of_items(shared, vec![input])
                 .await?
                 .missing
                 .is_empty()
         {
-            torn.push(input);
+            torn.push(item);
         }
     }
-    gone(handle, torn.clone()).await?;
-    Ok(torn)
+    gone(shared, handle, &torn.iter().collect::<Vec<_>>()).await?;
+    Ok(torn.into_iter().map(|item| item.item.digest).collect())
 }

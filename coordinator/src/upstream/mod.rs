@@ -13,9 +13,12 @@ mod obtain;
 mod patience;
 mod seek;
 mod servers;
+mod silent;
 
+pub(crate) use closure::record;
 pub(crate) use gone::forget_torn;
 pub(crate) use nar::nar;
 pub(crate) use obtain::obtain;
 pub(crate) use seek::seek;
 pub use servers::Upstreams;
+pub(crate) use silent::Silent;

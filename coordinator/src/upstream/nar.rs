@@ -1,6 +1,8 @@
 //! The bytes of what is upstream, for agents.
 
 use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::time::Duration;
 
 use grange_interfaces::{Body, Fault, Refusal};
 use grange_model::UpstreamRecord;
@@ -27,8 +29,22 @@ pub(crate) async fn nar(
     offset: u64,
 ) -> Result<Body, Refusal> {
     let info = info(record)?;
-    let Some(nar) = shared.upstreams.all().nar(&info).await? else {
-        gone(handle, vec![record.item.digest]).await?;
+    let transfers = Arc::clone(&shared.transfers);
+    let permit = transfers.try_acquire_owned().map_err(|_| {
+        let message = "as much is fetched from substitute servers as may be at once";
+        Refusal::busy(message, Duration::from_secs(2))
+    })?;
+    let nar = match shared.upstreams.all().nar(&info).await {
+        Ok(nar) => nar,
+        Err(refusal) if shared.silent.has_been(record.item.digest, &*shared.clock) => {
+            tracing::warn!(path = %info.path, %refusal, "it counts as gone upstream");
+            None
+        }
+        Err(refusal) => return Err(refusal),
+    };
+    shared.silent.spoke(record.item.digest);
+    let Some(nar) = nar else {
+        gone(shared, handle, &[record]).await?;
         let message = format!("no substitute server has {} any more", info.path);
         return Err(Refusal::new(Fault::NotFound, message));
     };
@@ -40,6 +56,7 @@ pub(crate) async fn nar(
             // Who reads learns that this is not all; if nobody does, nobody needs to know.
             let _ = failures.blocking_send(Err(error));
         }
+        drop(permit);
     });
     Ok(body)
 }

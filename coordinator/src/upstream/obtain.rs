@@ -52,7 +52,16 @@ pub(crate) async fn obtain(
     let mut records = Vec::new();
     // On their sources, until they are durable.
     let mut relied = Vec::new();
-    while let Some((path, text)) = texts.try_next().await? {
+    let mut failure = None;
+    loop {
+        let (path, text) = match texts.try_next().await {
+            Ok(Some(text)) => text,
+            Ok(None) => break,
+            Err(refusal) => {
+                failure = Some(refusal);
+                break;
+            }
+        };
         let verified = verifier.verify(shared, &path, &text).await;
         let refused = |refusal: Refusal| {
             let message = format!("what a substitute server gives: {}", refusal.message);
@@ -62,7 +71,13 @@ pub(crate) async fn obtain(
                 ..refusal
             }
         };
-        let (both, reliance) = verified.map_err(refused)?;
+        let (both, reliance) = match verified {
+            Ok(verified) => verified,
+            Err(refusal) => {
+                failure = Some(refused(refusal));
+                break;
+            }
+        };
         relied.push(reliance);
         records.extend(both);
         if records.len() >= 2 * GROUP {
@@ -75,6 +90,9 @@ pub(crate) async fn obtain(
     }
     store_records(handle, records).await?;
     drop(relied);
+    if let Some(refusal) = failure {
+        return Err(refusal);
+    }
     if patience.is_over() {
         return Err(Refusal::busy(
             "substitute servers are still being asked",

@@ -12,7 +12,7 @@ use grange_model::{BuildId, BuildState};
 use grange_testing::MemoryUpstream;
 
 use crate::agent::{Agent, made};
-use crate::farm::{Farm, Setup, again, builder, derivation, request};
+use crate::farm::{Farm, Setup, again, builder, derivation, request, until};
 use crate::restart::on_disk;
 
 async fn farm() -> (Farm, Arc<MemoryUpstream>) {
@@ -339,5 +339,88 @@ async fn what_is_gone_upstream_is_built() {
                 .unwrap();
         }
         assert_eq!(farm.wait(id).await, BuildState::Succeeded);
+    }
+}
+
+/// What was built here may refer to what is upstream, and no longer: that is built, although nobody names it as an input.
+#[tokio::test]
+async fn what_an_output_refers_to_is_built_when_it_is_gone() {
+    let (farm, upstream) = farm().await;
+    let library = derivation("library", &[]);
+    let base = derivation("base", &[&library]);
+    let user = derivation("user", &[&base]);
+    upstream.add_file(&out(&library), b"library", &[]);
+    let mut agent = farm.agent().await;
+    let (first, _) = submit(&farm, request(&base), &[&library, &base]).await;
+    let refers = |name: &str| {
+        made(
+            "out",
+            format!("{name}: {}", out(&library)).as_bytes(),
+            &[&out(&library)],
+        )
+    };
+    let attempt = agent.take().await.attempt;
+    agent
+        .succeed(attempt, b"", &[&refers("base")])
+        .await
+        .unwrap();
+    assert_eq!(farm.wait(first).await, BuildState::Succeeded);
+    let (id, _) = submit(&farm, request(&user), &[&user]).await;
+    let attempt = agent.take().await.attempt;
+    upstream.remove(&out(&library));
+    let refusal = fetch(&agent, &out(&library), 0).await.unwrap_err();
+    assert_eq!(refusal.fault, Fault::NotFound, "{refusal}");
+    let job = agent.job(attempt).await.unwrap();
+    assert_eq!(job.missing, [out(&library).to_string()]);
+    let report = Report::SetupFailed {
+        missing: job.missing,
+        problem: "missing-inputs".to_owned(),
+        message: "it is gone".to_owned(),
+    };
+    agent.report(attempt, report).await.unwrap();
+    let assignment = agent.take().await;
+    assert_eq!(assignment.derivation, library.path.to_string());
+    let made = made("out", b"library", &[]);
+    agent
+        .succeed(assignment.attempt, b"", &[&made])
+        .await
+        .unwrap();
+    until(|| async { farm.view(id).await.summary.state == BuildState::Ready }).await;
+}
+
+/// An agent has substitute servers of its own.
+#[tokio::test]
+async fn an_output_may_refer_to_what_only_its_agent_had() {
+    let (farm, upstream) = farm().await;
+    let (known, unknown) = (other("known"), other("unknown"));
+    upstream.add_file(&known, b"known", &[]);
+    let mut agent = farm.agent().await;
+    for (name, reference) in [("one", &known), ("two", &unknown)] {
+        let one = derivation(name, &[]);
+        let (id, _) = submit(&farm, request(&one), &[&one]).await;
+        let attempt = agent.take().await.attempt;
+        let made = made(
+            "out",
+            format!("{name}: {reference}").as_bytes(),
+            &[reference],
+        );
+        let taken = agent.succeed(attempt, b"", &[&made]).await;
+        if name == "one" {
+            taken.unwrap();
+            assert_eq!(farm.wait(id).await, BuildState::Succeeded);
+            let items = Message::Items {
+                paths: vec![out(&one).to_string()],
+                closure: true,
+            };
+            let (Answer::Items(closure), _) = farm.call(items, None).await.unwrap() else {
+                panic!("they are items");
+            };
+            assert_eq!(closure.len(), 2);
+        } else {
+            let refusal = taken.unwrap_err();
+            assert_eq!(refusal.fault, Fault::Operator, "{refusal}");
+            assert!(refusal.message.contains("-unknown"), "{refusal}");
+            assert_eq!(farm.state(id).await, BuildState::Ready);
+        }
     }
 }

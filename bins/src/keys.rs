@@ -160,36 +160,45 @@ pub fn make_next(file: &Path) -> anyhow::Result<SecretKey> {
 }
 
 /// Puts the next key in the place of the one in `file`, which is kept in [`former_file`]. At any moment there is a key
-/// in `file`.
+/// in `file`. What broke off is finished by doing it again.
 ///
 /// # Errors
 ///
 /// There is no next key, or a former one still, which is the operator's to delete.
 pub fn finish_rotation(file: &Path) -> anyhow::Result<SecretKey> {
     let (next, former) = (next_file(file), former_file(file));
-    let key = SecretKey::read(&next)?;
-    for (from, to) in [
-        (file, &*former),
-        (&public_file(file), &*public_file(&former)),
-    ] {
-        match std::fs::hard_link(from, to) {
-            // A step that broke off in the middle.
-            Err(_) if is_same(from, to) => Ok(()),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                return Err(failure::usage(format!(
-                    "the key before this one is still in {}: delete it, or move it away",
-                    to.display()
-                )));
-            }
-            linked => linked,
-        }
-        .with_context(|| format!("cannot keep {}", from.display()))?;
+    // The secret goes first: when it is in its place, only its public key is left to be put beside it.
+    if next.exists() || !public_file(&next).exists() {
+        let key = SecretKey::read(&next)?;
+        keep(file, &former)?;
+        keep(&public_file(file), &public_file(&former))?;
+        replace(&next, file)?;
+        replace(&public_file(&next), &public_file(file))?;
+        return Ok(key);
     }
-    // The secret last: until then the rotation can be finished again.
-    for (from, to) in [(&*public_file(&next), &*public_file(file)), (&*next, file)] {
-        std::fs::rename(from, to).with_context(|| format!("cannot replace {}", to.display()))?;
+    replace(&public_file(&next), &public_file(file))?;
+    SecretKey::read(file)
+}
+
+/// Gives a file a second name.
+fn keep(file: &Path, to: &Path) -> anyhow::Result<()> {
+    match std::fs::hard_link(file, to) {
+        Err(_) if is_same(file, to) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(failure::usage(format!(
+            "the key before this one is still in {}: delete it, or move it away",
+            to.display()
+        ))),
+        linked => linked.with_context(|| format!("cannot keep {}", file.display())),
     }
-    Ok(key)
+}
+
+/// Puts a file in the place of another, durably.
+fn replace(from: &Path, to: &Path) -> anyhow::Result<()> {
+    let directory = to.parent().filter(|it| !it.as_os_str().is_empty());
+    let directory = directory.unwrap_or_else(|| Path::new("."));
+    std::fs::rename(from, to)
+        .and_then(|()| File::open(directory)?.sync_all())
+        .with_context(|| format!("cannot replace {}", to.display()))
 }
 
 /// Whether both names are of one file.
@@ -265,6 +274,9 @@ mod tests {
         assert_eq!(public(&file), first.public());
         // As if an earlier try had broken off.
         std::fs::hard_link(&file, former_file(&file)).unwrap();
+        finish_rotation(&file).unwrap();
+        // As if it had broken off before the last step.
+        std::fs::rename(public_file(&file), public_file(&next_file(&file))).unwrap();
         finish_rotation(&file).unwrap();
         assert_eq!(public(&file), next.public());
         assert_eq!(public(&former_file(&file)), first.public());

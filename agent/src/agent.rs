@@ -106,7 +106,7 @@ impl Agent {
             clock,
             fetcher,
             claims: Arc::new(Claims::default()),
-            collecting: tokio::sync::RwLock::default(),
+            collecting: Arc::default(),
             jitter: Mutex::new(jitter),
         };
         Ok(Self {

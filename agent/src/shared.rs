@@ -29,7 +29,7 @@ pub(crate) struct Shared {
     pub(crate) fetcher: Fetcher,
     pub(crate) claims: Arc<Claims>,
     /// Written while garbage is collected, read while an attempt is prepared.
-    pub(crate) collecting: tokio::sync::RwLock<()>,
+    pub(crate) collecting: Arc<tokio::sync::RwLock<()>>,
     pub(crate) jitter: Mutex<Jitter>,
 }
 

@@ -15,8 +15,12 @@ pub(crate) enum FetchError {
         message: String,
         retry_after: Option<Duration>,
     },
-    /// The coordinator does not have it.
-    Missing(StorePath),
+    /// The coordinator does not have it, and nobody else gave it.
+    Missing {
+        path: StorePath,
+        /// Why substitute servers did not, if they were asked.
+        why: Option<String>,
+    },
     /// There is no room for it.
     Full,
     /// It is not what was announced, or the store failed.
@@ -27,7 +31,7 @@ impl FetchError {
     /// The coordinator refused to give `path`.
     pub(crate) fn refused(path: &StorePath, refusal: &Refusal) -> Self {
         match refusal {
-            refusal if is_void(refusal) => Self::Missing(path.clone()),
+            refusal if is_void(refusal) => Self::missing(path),
             refusal if refusal.fault == grange_interfaces::Fault::Caller => {
                 Self::Other(format!("the coordinator does not give {path}: {refusal}"))
             }
@@ -38,17 +42,28 @@ impl FetchError {
         }
     }
 
-    /// No substitute server gave `path`, and the coordinator does not have it.
-    pub(crate) fn upstream(path: &StorePath, why: &str) -> Self {
-        Self::Other(format!(
-            "{path} did not come from a substitute server: {why}"
-        ))
+    pub(crate) fn missing(path: &StorePath) -> Self {
+        Self::Missing {
+            path: path.clone(),
+            why: None,
+        }
+    }
+
+    /// The same, with why no substitute server gave it.
+    pub(crate) fn with_why(self, upstream: Option<String>) -> Self {
+        match self {
+            Self::Missing { path, why } => Self::Missing {
+                path,
+                why: upstream.or(why),
+            },
+            other => other,
+        }
     }
 
     /// The store did not take `path`.
     pub(crate) fn import(path: &StorePath, error: &LocalStoreError) -> Self {
         match error {
-            LocalStoreError::MissingReference { reference, .. } => Self::Missing(reference.clone()),
+            LocalStoreError::MissingReference { reference, .. } => Self::missing(reference),
             LocalStoreError::Full => Self::Full,
             error => Self::Other(format!("{path} cannot be imported: {error}")),
         }

@@ -126,10 +126,7 @@ impl Fetcher {
                 },
             };
             let Some(file) = file else {
-                return Err(failed.map_or_else(
-                    || FetchError::Missing(info.path.clone()),
-                    |why| FetchError::upstream(&info.path, &why),
-                ));
+                return Err(FetchError::missing(&info.path).with_why(failed));
             };
             let failure = Arc::new(Mutex::new(None));
             let source = Source::new(
@@ -150,10 +147,7 @@ impl Fetcher {
                         .unwrap_or_else(PoisonError::into_inner)
                         .take();
                     let error = failure.unwrap_or_else(|| FetchError::import(&info.path, &error));
-                    match (error, failed) {
-                        (FetchError::Missing(path), Some(why)) => FetchError::upstream(&path, &why),
-                        (error, _) => error,
-                    }
+                    error.with_why(failed)
                 })
         }
         .boxed()

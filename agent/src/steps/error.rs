@@ -151,7 +151,14 @@ impl From<FetchError> for StepError {
                 message,
                 retry_after,
             },
-            FetchError::Missing(path) => Self::Setup(SetupFailure::missing(vec![path.to_string()])),
+            FetchError::Missing { path, why } => {
+                let mut failure = SetupFailure::missing(vec![path.to_string()]);
+                if let Some(why) = why {
+                    failure.message =
+                        format!("{}; no substitute server gave it: {why}", failure.message);
+                }
+                Self::Setup(failure)
+            }
             FetchError::Full => Self::setup(Problem::DiskFull, "no room in the store for an input"),
             FetchError::Other(message) => Self::setup(Problem::Other, message),
         }

@@ -1,8 +1,16 @@
 //! Room for what a build needs and makes.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use grange_derivation::StorePath;
+use grange_interfaces::LocalStore;
 use tracing::{info, warn};
 
 use crate::shared::Shared;
+
+/// How long to wait for attempts that are being prepared.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Collects garbage if less is free than there shall be. An attempt calls this when it has claimed its
 /// inputs, before it looks which of them are here.
@@ -11,23 +19,43 @@ use crate::shared::Shared;
 /// claimed. B claims its inputs and finds one here; A deletes it. So B waits until A is done. And A
 /// waits for those that are being prepared: derivations that one of them brings are not claimed each.
 ///
+/// Counter-example for collecting in the attempt's own task: the attempt is dropped while the store deletes on, and
+/// whoever waited for it finds what goes next.
+///
 /// A store that is too full is no reason to refuse a build, nor is one that cannot be asked: the build
-/// may need less, and says so if it does not.
+/// may need less, and says so if it does not. Nor is one in which others are being prepared for long, with inputs that
+/// come slowly: whoever came after would have to wait as well.
 pub(crate) async fn make_room(shared: &Shared) {
     let Some(least) = shared.config.min_free else {
         return;
     };
-    if lacks(shared, least).await.is_none() {
+    let store = Arc::clone(&shared.store);
+    if lacks(&*store, least).await.is_none() {
         return;
     }
-    let _collecting = shared.collecting.write().await;
-    // Another may have made room meanwhile.
-    let Some(wanted) = lacks(shared, least).await else {
-        return;
+    let collecting = tokio::select! {
+        collecting = Arc::clone(&shared.collecting).write_owned() => collecting,
+        () = shared.clock.sleep(PATIENCE) => {
+            info!("garbage is collected later: inputs are being fetched");
+            return;
+        }
     };
+    let claims = Arc::clone(&shared.claims);
     let delete = !shared.config.min_free_dry_run;
-    let keep = shared.claims.all();
-    match shared.store.collect_garbage(wanted, &keep, delete).await {
+    let work = async move {
+        // Another may have made room meanwhile.
+        if let Some(wanted) = lacks(&*store, least).await {
+            collect(&*store, wanted, &claims.all(), delete).await;
+        }
+        drop(collecting);
+    };
+    if let Err(error) = tokio::spawn(work).await {
+        warn!(%error, "collecting garbage failed");
+    }
+}
+
+async fn collect(store: &dyn LocalStore, wanted: u64, keep: &[StorePath], delete: bool) {
+    match store.collect_garbage(wanted, keep, delete).await {
         Ok(freed) if !delete => info!(
             wanted,
             items = freed.items,
@@ -49,8 +77,8 @@ pub(crate) async fn make_room(shared: &Shared) {
 }
 
 /// How many bytes are missing, if there are too few.
-async fn lacks(shared: &Shared, least: u64) -> Option<u64> {
-    match shared.store.free_bytes().await {
+async fn lacks(store: &dyn LocalStore, least: u64) -> Option<u64> {
+    match store.free_bytes().await {
         Ok(free) => least.checked_sub(free).filter(|missing| *missing > 0),
         Err(error) => {
             warn!(%error, "cannot find out how much room the store has");

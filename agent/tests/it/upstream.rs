@@ -293,7 +293,11 @@ async fn what_does_not_come_is_a_setup_failure_with_its_cause() {
         let [root, far] = ["root", "far"].map(item);
         upstream.give(&root, "contents", &[], nars.clone());
         let (problem, missing, message) = setup_failure(built(&rig, vec![], &[&root]).await);
-        assert_eq!((problem.as_str(), missing.len()), ("other", 0), "{message}");
+        assert_eq!(
+            (problem.as_str(), missing.len()),
+            ("missing-inputs", 1),
+            "{message}"
+        );
         assert!(
             message.contains(says) && message.contains("root"),
             "{message}"
@@ -307,7 +311,7 @@ async fn what_does_not_come_is_a_setup_failure_with_its_cause() {
         view.upstream = true;
         rig.farm.change(|state| state.items.clear());
         let (problem, _, message) = setup_failure(built(&rig, vec![view], &[]).await);
-        assert_eq!(problem, "other");
+        assert_eq!(problem, "missing-inputs");
         assert!(message.contains(says), "{message}");
     }
 }

@@ -8,7 +8,7 @@ use grange_model::{
 use crate::io::{Reply, Ticket};
 use crate::machine::Core;
 use crate::slab::Ix;
-use crate::tables::{Attempt, Build, Derivation, Lost, Presence, Status, Task, TaskState};
+use crate::tables::{Attempt, Build, Derivation, Lost, Status, Task, TaskState};
 
 /// How a task ends.
 #[derive(Debug, Default)]
@@ -124,7 +124,7 @@ impl Core {
         build: BuildId,
         verdict: &Verdict,
     ) -> Option<Lost> {
-        let available = |output: &Ix<_>| self.outputs[*output].presence == Presence::Available;
+        let available = |output: &Ix<_>| self.outputs[*output].presence.is_available();
         let derivation = &mut self.derivations[ix];
         if derivation.outputs.iter().all(available) {
             return None;

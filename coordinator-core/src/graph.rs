@@ -165,9 +165,9 @@ impl Core {
     }
 
     /// An output can be fetched from now on.
-    pub(crate) fn output_is_available(&mut self, ix: Ix<Output>) {
+    pub(crate) fn output_is_available(&mut self, ix: Ix<Output>, presence: Presence) {
         self.change_output(ix, |node| {
-            node.presence = Presence::Available;
+            node.presence = presence;
             node.lost = None;
         });
     }
@@ -259,7 +259,7 @@ impl Output {
     }
 
     pub(crate) fn status(&self) -> Status {
-        if self.presence == Presence::Available {
+        if self.presence.is_available() {
             Status::Available
         } else if !self.producers.is_empty() {
             Status::Expected

@@ -66,7 +66,8 @@ impl Loading {
 }
 
 impl Core {
-    /// Takes over what is unfinished. `available`: those of [`Loading::questions`] that are.
+    /// Takes over what is unfinished. `available`: those of [`Loading::questions`] that are; `upstream`: those that only
+    /// others have.
     /// Leases begin anew: agents that were busy are given time to come back.
     ///
     /// # Errors
@@ -77,6 +78,7 @@ impl Core {
         now: Timestamp,
         mut loading: Loading,
         available: &[Digest],
+        upstream: &[Digest],
     ) -> Result<(), String> {
         self.now = now;
         loading
@@ -93,9 +95,11 @@ impl Core {
                 self.insert_derivation(&record);
             }
         }
-        for digest in available {
+        let here = available.iter().map(|it| (it, Presence::Available));
+        let there = upstream.iter().map(|it| (it, Presence::Upstream));
+        for (digest, presence) in here.chain(there) {
             if let Some(&output) = self.names.outputs.get(digest) {
-                self.outputs[output].presence = Presence::Available;
+                self.outputs[output].presence = presence;
             }
         }
         for agent in loading.agents {

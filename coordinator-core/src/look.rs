@@ -115,10 +115,8 @@ impl Core {
     }
 
     pub(crate) fn presence(&self, known: &Known, output: Digest) -> Presence {
-        match self.recent.availability(output) {
-            Some(true) => return Presence::Available,
-            Some(false) => return Presence::Absent,
-            None => {}
+        if let Some(presence) = self.recent.presence(output) {
+            return presence;
         }
         if let Some(&ix) = self.names.outputs.get(&output) {
             let node = &self.outputs[ix];
@@ -130,15 +128,12 @@ impl Core {
                 return Presence::Absent;
             }
         }
-        match known.available.get(&output) {
-            None => Presence::Unknown,
-            Some(true) => Presence::Available,
-            Some(false) => Presence::Absent,
-        }
+        let known = known.available.get(&output);
+        known.copied().unwrap_or(Presence::Unknown)
     }
 
     pub(crate) fn is_available(&self, known: &Known, output: Digest) -> bool {
-        self.presence(known, output) == Presence::Available
+        self.presence(known, output).is_available()
     }
 
     /// The failure that ends a build at once, if there is one. A cancellation counts only for those

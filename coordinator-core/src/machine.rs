@@ -13,7 +13,7 @@ use crate::queue::Classes;
 use crate::recent::Recent;
 use crate::request::Request;
 use crate::slab::{Ix, Slab};
-use crate::tables::{Agent, Attempt, Build, Derivation, Names, Output, Task};
+use crate::tables::{Agent, Attempt, Build, Derivation, Names, Output, Presence, Task};
 use crate::view::StateCounts;
 use crate::work::Work;
 
@@ -172,23 +172,34 @@ impl Core {
     /// for, or that is just being built.
     fn store(&mut self, ticket: Ticket, records: Vec<Record>) {
         for record in records {
-            if let Key::Item(output) | Key::Upstream(output) = record.key() {
-                self.recent.output_available(self.ledger.upcoming(), output);
-                self.ledger.fact(Fact::Available { output });
-                self.ledger.put(record);
-                self.item_arrived(output);
-            } else {
-                self.ledger.put(record);
+            let (output, presence) = match record.key() {
+                Key::Item(output) => (output, Presence::Available),
+                Key::Upstream(output) => (output, Presence::Upstream),
+                _ => {
+                    self.ledger.put(record);
+                    continue;
+                }
+            };
+            self.ledger.put(record);
+            let node = self.names.outputs.get(&output);
+            let live = node.map(|ix| self.outputs[*ix].presence);
+            if live.or_else(|| self.recent.presence(output)) == Some(Presence::Available) {
+                // What others have says nothing about what lies here.
+                continue;
             }
+            let upcoming = self.ledger.upcoming();
+            self.recent.output(upcoming, output, presence);
+            self.ledger.fact(Fact::Available { output });
+            self.item_arrived(output, presence);
         }
         self.ledger.reply(ticket, Reply::Done);
     }
 
-    fn item_arrived(&mut self, output: Digest) {
+    fn item_arrived(&mut self, output: Digest, presence: Presence) {
         let Some(&ix) = self.names.outputs.get(&output) else {
             return;
         };
-        self.output_is_available(ix);
+        self.output_is_available(ix, presence);
         let makers: Vec<_> = self.outputs[ix].makers().collect();
         for maker in makers {
             self.end_superfluous(maker);

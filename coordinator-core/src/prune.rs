@@ -25,7 +25,8 @@ impl Core {
         if needed.is_empty() {
             for output in outputs {
                 // Whoever has read that it is available and has not acted on it yet hears that it is not.
-                self.recent.output_gone(self.ledger.upcoming(), output);
+                let upcoming = self.ledger.upcoming();
+                self.recent.output(upcoming, output, Presence::Absent);
                 self.ledger.remove(Key::Item(output));
                 self.ledger.fact(Fact::Pruned { output });
             }
@@ -41,10 +42,17 @@ impl Core {
             return;
         }
         for output in outputs {
-            self.recent.output_gone(self.ledger.upcoming(), output);
             self.ledger.remove(Key::Upstream(output));
+            let node = self.names.outputs.get(&output).copied();
+            let live = node.map(|ix| self.outputs[ix].presence);
+            if live.or_else(|| self.recent.presence(output)) == Some(Presence::Available) {
+                // It has been brought here meanwhile.
+                continue;
+            }
+            let upcoming = self.ledger.upcoming();
+            self.recent.output(upcoming, output, Presence::Absent);
             self.ledger.fact(Fact::GoneUpstream { output });
-            if let Some(&ix) = self.names.outputs.get(&output) {
+            if let Some(ix) = node {
                 self.change_output(ix, |node| node.presence = Presence::Absent);
             }
         }

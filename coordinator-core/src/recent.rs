@@ -8,13 +8,13 @@ use std::collections::VecDeque;
 
 use grange_model::{BuildId, BuildState, Digest, FailureRecord, Seq};
 
-use crate::tables::{Index, Lost};
+use crate::tables::{Index, Lost, Presence};
 
 /// What ended, and in which commit.
 #[derive(Debug, Default)]
 pub(crate) struct Recent {
-    /// Outputs that have become available, or (`false`) are not any more.
-    available: Index<Digest, (Seq, bool)>,
+    /// Outputs that have become available, or are not any more.
+    available: Index<Digest, (Seq, Presence)>,
     failures: Index<Digest, (Seq, Option<FailureRecord>)>,
     builds: Index<BuildId, (Seq, Digest, BuildState)>,
     lost: Index<Digest, (Seq, Lost)>,
@@ -30,14 +30,9 @@ enum Ended {
 }
 
 impl Recent {
-    pub(crate) fn output_available(&mut self, seq: Seq, output: Digest) {
-        self.available.insert(output, (seq, true));
-        self.order.push_back((seq, Ended::Output(output)));
-    }
-
-    /// The output was available, and was deleted.
-    pub(crate) fn output_gone(&mut self, seq: Seq, output: Digest) {
-        self.available.insert(output, (seq, false));
+    /// The output has become available, or is not any more.
+    pub(crate) fn output(&mut self, seq: Seq, output: Digest, presence: Presence) {
+        self.available.insert(output, (seq, presence));
         self.order.push_back((seq, Ended::Output(output)));
     }
 
@@ -73,8 +68,8 @@ impl Recent {
     }
 
     /// The newest word on whether the output is available, if there was a recent one.
-    pub(crate) fn availability(&self, output: Digest) -> Option<bool> {
-        self.available.get(&output).map(|(_, available)| *available)
+    pub(crate) fn presence(&self, output: Digest) -> Option<Presence> {
+        self.available.get(&output).map(|(_, presence)| *presence)
     }
 
     /// The newest word on a derivation's failure, if there was a recent one.

@@ -105,7 +105,8 @@ impl Core {
         let names = self.derivations[derivation].output_names.clone();
         let mut outputs = Vec::new();
         // Outputs of one attempt become available by one step, so that the sets of two attempts are
-        // never mixed. What is available by another way, such as an upload, stays what it is.
+        // never mixed. What is available by another way, such as an upload, stays what it is; but what lies here goes
+        // before what others have.
         for ((node, name), item) in nodes.iter().zip(names).zip(items) {
             let output = item.item.digest;
             let canonical = self.outputs[*node].presence != Presence::Available;
@@ -117,10 +118,11 @@ impl Core {
                 canonical,
             });
             if canonical {
-                self.recent.output_available(self.ledger.upcoming(), output);
+                let presence = Presence::Available;
+                self.recent.output(self.ledger.upcoming(), output, presence);
                 self.ledger.put(Record::Item(item));
                 self.ledger.fact(Fact::Available { output });
-                self.output_is_available(*node);
+                self.output_is_available(*node, presence);
             }
         }
         let digest = self.derivations[derivation].item.digest;
@@ -146,7 +148,7 @@ impl Core {
         let Some(derivation) = self.derivations.get(maker) else {
             return;
         };
-        let available = |output: &Ix<_>| self.outputs[*output].presence == Presence::Available;
+        let available = |output: &Ix<_>| self.outputs[*output].presence.is_available();
         if !derivation.outputs.iter().all(available) {
             return;
         }

@@ -10,7 +10,7 @@ use grange_model::{
 
 use crate::io::{Accepted, Denied, Ticket};
 use crate::slab::Ix;
-use crate::tables::{Derivation, Index};
+use crate::tables::{Derivation, Index, Presence};
 
 /// A request that is under way.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ pub(crate) struct Step {
 pub(crate) struct Known {
     pub(crate) derivations: Index<Digest, Option<Arc<DerivationRecord>>>,
     pub(crate) failures: Index<Digest, Option<FailureRecord>>,
-    pub(crate) available: Index<Digest, bool>,
+    pub(crate) available: Index<Digest, Presence>,
     pub(crate) finished: BTreeMap<BuildId, Option<FinishedBuild>>,
 }
 
@@ -182,7 +182,12 @@ impl Known {
                 self.failures.insert(digest, None);
             }
             (Key::Item(digest), record) => {
-                self.available.insert(digest, record.is_some());
+                let presence = match record {
+                    Some(Record::Upstream(_)) => Presence::Upstream,
+                    Some(_) => Presence::Available,
+                    None => Presence::Absent,
+                };
+                self.available.insert(digest, presence);
             }
             (Key::Finished(build), Some(Record::Finished(finished))) => {
                 self.finished.insert(build, Some(finished));

@@ -50,8 +50,18 @@ pub(crate) struct Derivation {
 pub(crate) enum Presence {
     /// Nobody has looked it up since the core was started.
     Unknown,
+    /// It lies here.
     Available,
+    /// Others have it. What an attempt brings goes before it.
+    Upstream,
     Absent,
+}
+
+impl Presence {
+    /// Whether it can be fetched.
+    pub(crate) fn is_available(self) -> bool {
+        matches!(self, Self::Available | Self::Upstream)
+    }
 }
 
 /// What the derivations that need an output go by.

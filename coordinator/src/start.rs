@@ -208,11 +208,14 @@ async fn load(shared: &Shared, start: Start) -> Result<(Core, Vec<HookRecord>), 
     let questions = loading.questions();
     let keys: Vec<_> = questions.iter().map(|digest| Key::Item(*digest)).collect();
     let found = available::get(&*shared.datastore, &keys).await?;
-    let available: Vec<_> = questions
-        .iter()
-        .zip(found)
-        .filter_map(|(digest, item)| item.map(|_| *digest))
-        .collect();
+    let (mut available, mut upstream) = (Vec::new(), Vec::new());
+    for (digest, record) in questions.iter().zip(found) {
+        match record {
+            Some(Record::Upstream(_)) => upstream.push(*digest),
+            Some(_) => available.push(*digest),
+            None => {}
+        }
+    }
     let config = CoreConfig {
         lease: shared.config.lease,
         remember_failures: shared.config.remember_failures,
@@ -221,7 +224,7 @@ async fn load(shared: &Shared, start: Start) -> Result<(Core, Vec<HookRecord>), 
         ..CoreConfig::default()
     };
     let mut core = Core::new(config, start);
-    core.load(shared.clock.now(), loading, &available)
+    core.load(shared.clock.now(), loading, &available, &upstream)
         .map_err(StartError::Records)?;
     Ok((core, cursors))
 }

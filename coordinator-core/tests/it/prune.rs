@@ -166,3 +166,23 @@ fn what_goes_upstream_may_be_in_use() {
     assert_eq!(world.work_off(1).len(), 2);
     assert_eq!(world.state(2), BuildState::Succeeded);
 }
+
+/// What an attempt brings goes before what others have, as one set.
+#[test]
+fn what_is_built_here_goes_before_what_is_upstream() {
+    let mut world = World::of(&[drv("a"), drv("b").needs("a")]);
+    world.upstream("a:out");
+    let mut again = spec(1, "a");
+    again.again = true;
+    world.build(again);
+    assert_eq!(world.work_off(1).len(), 1);
+    assert_eq!(world.state(1), BuildState::Succeeded);
+    assert!(world.history.item(digest("a:out")).is_some());
+    assert_eq!(world.build(spec(2, "b")), BuildState::Ready);
+    // Nobody minds any more that it goes there.
+    world.gone_upstream("a:out");
+    assert_eq!(world.build(spec(3, "a")), BuildState::Succeeded);
+    world.upstream("a:out");
+    assert_eq!(world.work_off(1).len(), 1);
+    assert_eq!(world.state(2), BuildState::Succeeded);
+}

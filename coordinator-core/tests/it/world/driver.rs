@@ -6,7 +6,7 @@ use std::sync::Arc;
 use grange_coordinator_core::{
     Config, Core, Effect, Input, LookupId, Reply, Start, Ticket, TimerReason,
 };
-use grange_model::{Batch, Key, Seq, Term, Timestamp};
+use grange_model::{Batch, Key, Record, Seq, Term, Timestamp};
 
 use super::history::History;
 use super::names::Drv;
@@ -183,9 +183,17 @@ impl World {
         };
         self.core = Core::new(self.config.clone(), start);
         let loading = self.history.loading();
-        let mut available = loading.questions();
-        available.retain(|output| self.history.item(*output).is_some());
-        self.core.load(self.now, loading, &available).unwrap();
+        let (mut available, mut upstream) = (Vec::new(), Vec::new());
+        for output in loading.questions() {
+            match self.history.get(&Key::Item(output)) {
+                Some(Record::Upstream(_)) => upstream.push(output),
+                Some(_) => available.push(output),
+                None => {}
+            }
+        }
+        self.core
+            .load(self.now, loading, &available, &upstream)
+            .unwrap();
         self.check();
     }
 }

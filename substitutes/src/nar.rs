@@ -6,9 +6,7 @@ use std::ops::Range;
 
 use grange_interfaces::{Body, FilePart, SiteBody};
 use grange_model::{BlobId, Digest};
-use http::header::{
-    ACCEPT_RANGES, CONTENT_RANGE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE, RETRY_AFTER,
-};
+use http::header::{ACCEPT_RANGES, CONTENT_RANGE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
@@ -75,11 +73,7 @@ impl Substitutes {
                 let reply = Reply::new(StatusCode::OK, BYTES, SiteBody::Stream(body));
                 Ok(reply.remember(self.config.found_for))
             }
-            Baked::Busy => {
-                let status = StatusCode::SERVICE_UNAVAILABLE;
-                let reply = Reply::text(status, TEXT, "too many nars are being compressed\n");
-                Ok(reply.header(RETRY_AFTER, HeaderValue::from_static("30")))
-            }
+            Baked::Busy => Err(Missing::Busy("too many nars are being compressed")),
         }
     }
 

@@ -13,11 +13,11 @@ use grange_interfaces::{
 use grange_model::{BlobId, BuildState, Digest, ItemRecord, Key, Record};
 use http::header::RETRY_AFTER;
 use http::request::Parts;
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Method, Response, StatusCode};
 
 use crate::closure::Closures;
 use crate::config::{Cache, SubstitutesConfig};
-use crate::file::contents;
+use crate::file::Unpackers;
 use crate::narinfo::narinfo;
 use crate::remembered::{Known, Nar, Remembered};
 use crate::reply::{BYTES, NARINFO, Reply, TEXT};
@@ -33,6 +33,7 @@ pub struct Substitutes {
     pub(crate) config: SubstitutesConfig,
     pub(crate) known: Remembered,
     pub(crate) closures: Closures,
+    unpackers: Unpackers,
 }
 
 /// Why there is no page.
@@ -41,6 +42,8 @@ pub(crate) enum Missing {
     NotFound(String),
     /// We cannot say.
     Failed(String),
+    /// Too many ask for what takes long.
+    Busy(&'static str),
 }
 
 pub(crate) type Found = Result<Reply, Missing>;
@@ -59,6 +62,7 @@ impl Substitutes {
             config,
             known: Remembered::default(),
             closures: Closures::default(),
+            unpackers: Unpackers::default(),
         }
     }
 
@@ -75,7 +79,7 @@ impl Substitutes {
             Page::Narinfo(digest) => self.narinfo(number, cache, Digest(digest)).await,
             Page::Nar(compression, name) => self.nar(number, cache, compression, &name, head).await,
             Page::Log(name) => self.log(cache, &name).await,
-            Page::File(name, hash) => self.file(cache, &name, &hash).await,
+            Page::File(name, hash) => self.file(cache, &name, &hash, head).await,
         }
     }
 
@@ -211,17 +215,21 @@ impl Substitutes {
     }
 
     /// A file that is known by its contents, as Guix's daemon asks for it when a source's own server has lost it.
-    async fn file(&self, cache: &Cache, name: &str, hash: &str) -> Found {
+    async fn file(&self, cache: &Cache, name: &str, hash: &str, head: &Parts) -> Found {
         let hash = Hash::parse(HashAlgo::Sha256, hash)
             .map_err(|error| not_found(format!("{hash:?}: {error}")))?;
         let path = paths::fixed_output_path(cache.store(), name, false, &hash)
             .map_err(|error| not_found(format!("{name:?}: {error}")))?;
         let record = self.published(cache, Digest(*path.digest())).await?;
-        let nar = self.blob(record.blob, 0..record.blob_size).await?;
-        Ok(
-            Reply::new(StatusCode::OK, BYTES, SiteBody::Stream(contents(nar)))
-                .remember(self.config.found_for),
-        )
+        let body = if head.method == Method::HEAD {
+            grange_interfaces::empty_body()
+        } else {
+            let busy = Missing::Busy("too many files are being unpacked");
+            let unpacker = self.unpackers.one().await.ok_or(busy)?;
+            unpacker.contents(self.blob(record.blob, 0..record.blob_size).await?)
+        };
+        let reply = Reply::new(StatusCode::OK, BYTES, SiteBody::Stream(body));
+        Ok(reply.remember(self.config.found_for))
     }
 }
 
@@ -243,6 +251,11 @@ impl Site for Substitutes {
                 let status = StatusCode::SERVICE_UNAVAILABLE;
                 Reply::text(status, TEXT, "the farm cannot say: come again\n")
                     .header(RETRY_AFTER, HeaderValue::from_static("10"))
+            }
+            Err(Missing::Busy(what)) => {
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                Reply::text(status, TEXT, format!("{what}: come again\n"))
+                    .header(RETRY_AFTER, HeaderValue::from_static("30"))
             }
         };
         reply.done()

@@ -5,4 +5,5 @@
 
 mod compressions;
 mod farm;
+mod files;
 mod pages;

@@ -86,14 +86,19 @@ impl Shelf {
         }
     }
 
-    /// Takes in a whole file, and returns the files that are to be deleted for it: by [`delete`], when nobody waits.
+    /// Takes in a whole file, and returns the files that are to be deleted for it: by [`delete`], when nobody waits. If
+    /// it is larger than all the room, that is itself alone.
     #[must_use]
     pub(super) fn put(&mut self, loaf: Loaf, size: u64) -> Vec<PathBuf> {
         self.uses += 1;
-        self.bytes += size;
-        if let Some((before, _)) = self.files.insert(loaf, (size, self.uses)) {
+        if let Some((before, _)) = self.files.remove(&loaf) {
             self.bytes -= before;
         }
+        if size > self.most_bytes {
+            return vec![self.path(loaf)];
+        }
+        self.bytes += size;
+        self.files.insert(loaf, (size, self.uses));
         let mut gone = Vec::new();
         while self.bytes > self.most_bytes {
             let oldest = self.files.iter().min_by_key(|(_, (_, used))| *used);
@@ -164,10 +169,18 @@ mod tests {
             [true, false, true]
         );
         assert!(!shelf.path(loaf(2)).exists());
-        // One that is larger than all the room does not stay.
-        bake(&mut shelf, 4, 101);
-        assert_eq!((shelf.bytes, shelf.files.len()), (0, 0));
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+        // One that is larger than all the room does not stay, and leaves the others where they are.
+        for _ in 0..2 {
+            bake(&mut shelf, 4, 101);
+            assert_eq!((shelf.bytes, shelf.files.len()), (80, 2));
+            assert!(!shelf.path(loaf(4)).exists());
+        }
+        // One that has grown so large is no longer here.
+        bake(&mut shelf, 3, 101);
+        assert_eq!((shelf.bytes, shelf.size(loaf(3))), (40, None));
+        bake(&mut shelf, 4, 100);
+        assert_eq!((shelf.bytes, shelf.files.len()), (100, 1));
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use grange_interfaces::{Body, FilePart, SiteBody};
 use grange_model::{BlobId, Digest};
 use http::header::{ACCEPT_RANGES, CONTENT_RANGE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use crate::bakery::{Baked, Loaf};
 use crate::compression::NarCompression;
@@ -49,7 +49,7 @@ impl Substitutes {
         if compression == NarCompression::Zstd {
             let (blob, size) = (nar.blob, nar.blob_size);
             return self
-                .sized(&head.headers, Place::Blob(blob), blob.to_string(), size)
+                .sized(head, Place::Blob(blob), blob.to_string(), size)
                 .await;
         }
         let loaf = Loaf {
@@ -66,8 +66,7 @@ impl Substitutes {
         match bakery.get(loaf, nar.size, read).await? {
             Baked::Whole(file, size) => {
                 let tag = format!("{}-{compression}-{size}", nar.blob);
-                self.sized(&head.headers, Place::File(file), tag, size)
-                    .await
+                self.sized(head, Place::File(file), tag, size).await
             }
             Baked::Growing(body) => {
                 let reply = Reply::new(StatusCode::OK, BYTES, SiteBody::Stream(body));
@@ -115,14 +114,16 @@ impl Substitutes {
     }
 
     /// Bytes of which the number is known: parts of them can be had.
-    async fn sized(&self, headers: &HeaderMap, place: Place, tag: String, size: u64) -> Found {
+    async fn sized(&self, head: &Parts, place: Place, tag: String, size: u64) -> Found {
+        let headers = &head.headers;
         let tag = text(&format!("\"{tag}\""));
-        let reply = if is_named(headers, IF_NONE_MATCH, &tag) {
+        let reply = if is_named(headers, &tag) {
             let nothing = SiteBody::Bytes(bytes::Bytes::new());
             Reply::new(StatusCode::NOT_MODIFIED, BYTES, nothing)
         } else {
-            let same = !headers.contains_key(IF_RANGE) || is_named(headers, IF_RANGE, &tag);
-            let range = headers.get(RANGE).filter(|_| same);
+            // Other methods than GET know no ranges.
+            let heeded = head.method == Method::GET && is_same(headers, &tag);
+            let range = headers.get(RANGE).filter(|_| heeded);
             match part(range.and_then(|range| range.to_str().ok()), size) {
                 Part::Whole => {
                     let body = self.part(place, 0..size).await?;
@@ -178,10 +179,10 @@ fn text(value: &str) -> HeaderValue {
     HeaderValue::from_str(value).expect("digits and words are a header's value")
 }
 
-/// Whether a condition names what we have. `*` names everything.
-fn is_named(headers: &HeaderMap, condition: HeaderName, tag: &HeaderValue) -> bool {
+/// Whether `If-None-Match` names what we have. `*` names everything.
+fn is_named(headers: &HeaderMap, tag: &HeaderValue) -> bool {
     let Some(value) = headers
-        .get(&condition)
+        .get(IF_NONE_MATCH)
         .and_then(|value| value.to_str().ok())
     else {
         return false;
@@ -189,4 +190,15 @@ fn is_named(headers: &HeaderMap, condition: HeaderName, tag: &HeaderValue) -> bo
     let tag = tag.to_str().unwrap_or_default();
     let names = |one: &str| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag;
     value.split(',').any(|one| names(one.trim()))
+}
+
+/// Whether `If-Range` is not there, or is what we have: one tag, compared strongly (RFC 9110, section 13.1.5), as what
+/// is joined to other bytes makes a file that nobody has.
+fn is_same(headers: &HeaderMap, tag: &HeaderValue) -> bool {
+    let mut values = headers.get_all(IF_RANGE).iter();
+    match (values.next(), values.next()) {
+        (None, _) => true,
+        (Some(one), None) => one == tag,
+        (Some(_), Some(_)) => false,
+    }
 }

@@ -1,11 +1,12 @@
 //! What the pages say.
 
 use grange_derivation::{Dialect, Hash, StorePath, paths};
+use grange_interfaces::Site as _;
 use grange_model::{Digest, Record};
 use grange_signatures::narinfo::Narinfo;
 use grange_signatures::{TrustedKeys, guix};
 use grange_testing::sample;
-use http::StatusCode;
+use http::{Request, StatusCode};
 
 use crate::farm::{Farm, get, nar, store};
 
@@ -77,10 +78,26 @@ async fn parts_and_conditions_are_heeded() {
         (StatusCode::NOT_MODIFIED, 0)
     );
     let range = ("range", "bytes=3-7");
-    let other = get(&site, &url, &[range, ("if-range", "\"other\"")]).await;
-    assert_eq!((other.status, other.body), (StatusCode::OK, whole.body));
     let same = get(&site, &url, &[range, ("if-range", &tag)]).await;
     assert_eq!(same.status, StatusCode::PARTIAL_CONTENT);
+    for other in [
+        "\"other\"",
+        "*",
+        &format!("W/{tag}"),
+        &format!("{tag}, {tag}"),
+    ] {
+        let answer = get(&site, &url, &[range, ("if-range", other)]).await;
+        let got = (answer.status, &answer.body);
+        assert_eq!(got, (StatusCode::OK, &whole.body), "{other}");
+    }
+    let twice = [range, ("if-range", &tag), ("if-range", &tag)];
+    assert_eq!(get(&site, &url, &twice).await.status, StatusCode::OK);
+    // Only for GET are there parts.
+    let head = Request::head(&url).header("range", "bytes=3-7");
+    let (head, ()) = head.body(()).unwrap().into_parts();
+    let answer = site.get(&head).await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(answer.headers()["content-length"], size.to_string());
 }
 
 #[tokio::test]

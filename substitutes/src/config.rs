@@ -74,7 +74,9 @@ impl Cache {
 pub struct SubstitutesConfig {
     /// The caches: at most one of each kind.
     pub caches: Vec<Cache>,
-    /// How long clients may remember a narinfo: a day.
+    /// How long clients may remember a narinfo: an hour. Who remembers one of an item that was deleted meanwhile finds
+    /// no nar, or that of another build. Guix clients and proxies heed this; Nix clients believe a narinfo for as long
+    /// as their own settings say (`narinfo-cache-positive-ttl`, 30 days by default). Nars are asked for again each time.
     pub found_for: Duration,
     /// How long they may remember that there is none: 30 s. What is not built yet may be soon.
     pub missing_for: Duration,
@@ -91,7 +93,7 @@ impl SubstitutesConfig {
     pub fn new(caches: Vec<Cache>) -> Self {
         Self {
             caches,
-            found_for: Duration::from_hours(24),
+            found_for: Duration::from_hours(1),
             missing_for: Duration::from_secs(30),
             withheld: Vec::new(),
             bakery: None,

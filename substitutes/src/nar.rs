@@ -70,7 +70,7 @@ impl Substitutes {
             }
             Baked::Growing(body) => {
                 let reply = Reply::new(StatusCode::OK, BYTES, SiteBody::Stream(body));
-                Ok(reply.remember(self.config.found_for))
+                Ok(reply.ask_again())
             }
             Baked::Busy => Err(Missing::Busy("too many nars are being compressed")),
         }
@@ -144,11 +144,11 @@ impl Substitutes {
                 .header(CONTENT_RANGE, text(&format!("bytes */{size}"))),
             }
         };
-        // Under this name there will be other bytes only if the item was deleted and built again.
+        // Under this name there will be other bytes if the item was deleted and built again.
         Ok(reply
             .header(ETAG, tag)
             .header(ACCEPT_RANGES, HeaderValue::from_static("bytes"))
-            .remember(self.config.found_for))
+            .ask_again())
     }
 
     async fn part(&self, place: Place, range: Range<u64>) -> Result<SiteBody, Missing> {

@@ -9,7 +9,8 @@ use grange_model::{BlobId, Digest, ItemRecord};
 
 /// How many are kept: some 50 MB at most of those that farms have.
 const MOST: usize = 50_000;
-/// How long. What is deleted meanwhile is still said to be here for so long.
+/// How long. What is deleted meanwhile is still said to be here for so long; clients believe what they were told for
+/// longer, see [`crate::SubstitutesConfig::found_for`].
 pub(crate) const AGE: Duration = Duration::from_secs(60);
 
 /// An item that is published.

@@ -44,6 +44,11 @@ impl Reply {
         self.header(CACHE_CONTROL, value)
     }
 
+    /// It may be remembered, and is asked for again before it is used: its name does not say which bytes it has.
+    pub(crate) fn ask_again(self) -> Self {
+        self.header(CACHE_CONTROL, HeaderValue::from_static("no-cache"))
+    }
+
     pub(crate) fn done(self) -> Response<SiteBody> {
         self.0
     }

@@ -35,7 +35,8 @@ pub enum ArtifactsCommand {
     it as a source, if an option says so, or if something that is kept refers to it; at least one option has to be \
     given. Sources and logs are kept always, and so is what is known of builds.\n\n\
     What was deleted is gone: it is not served any more, and whoever needs it has it built again. Clients of the \
-    published caches may remember a narinfo for up to a minute.",
+    published caches may believe for up to an hour that it is there, and Nix clients for as long as their own settings \
+    say (narinfo-cache-positive-ttl, 30 days by default); they then find no nar, and go to the next server or build.",
     after_help = "Example:\n  \
     grange artifacts prune --older-than 30d --keep-tag branch=master\n  \
     grange artifacts prune --max-size 500G --root /gnu/store/6fbh8phmp3izay6c0dpggpxhcjn4xlm5-hello-2.12.2 --delete"

@@ -69,6 +69,7 @@ async fn a_nar_is_made_once_and_then_lies_there() {
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
     let first = get(&site, &url, &[]).await;
     assert!(!first.headers.contains_key("content-length"));
+    assert_eq!(first.header("cache-control"), "no-cache");
     assert_eq!(gunzip(&first.body), nar(&contents));
     let again = baked(&site, &url).await;
     assert_eq!(again.body, first.body);

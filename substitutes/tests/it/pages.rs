@@ -34,6 +34,7 @@ async fn a_narinfo_is_signed_and_leads_to_its_nar() {
     let answer = get(&site, &narinfo_of(&program), &[]).await;
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(answer.header("content-type"), "text/x-nix-narinfo");
+    assert_eq!(answer.header("cache-control"), "public, max-age=3600");
     let narinfo = Narinfo::parse(Dialect::Guix, &store(), &answer.body).unwrap();
     narinfo.about(&program).unwrap();
     let mut trusted = TrustedKeys::new();
@@ -45,6 +46,7 @@ async fn a_narinfo_is_signed_and_leads_to_its_nar() {
     assert!(facts.references.contains(&library) && facts.references.contains(&program));
     let url = format!("/guix/{}", narinfo.sources()[0].url.relative().unwrap());
     let fetched = get(&site, &url, &[]).await;
+    assert_eq!(fetched.header("cache-control"), "no-cache");
     assert_eq!(
         zstd::decode_all(&fetched.body[..]).unwrap(),
         nar(b"program")
@@ -77,6 +79,7 @@ async fn parts_and_conditions_are_heeded() {
         (same.status, same.body.len()),
         (StatusCode::NOT_MODIFIED, 0)
     );
+    assert_eq!(same.header("cache-control"), "no-cache");
     let range = ("range", "bytes=3-7");
     let same = get(&site, &url, &[range, ("if-range", &tag)]).await;
     assert_eq!(same.status, StatusCode::PARTIAL_CONTENT);

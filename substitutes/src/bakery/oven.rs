@@ -19,8 +19,9 @@ use super::job::Job;
 use super::shelf::Shelf;
 use crate::compression::NarCompression;
 
-/// How long somebody waits for a worker before being told to come again.
-const WAIT: Duration = Duration::from_secs(10);
+/// How long somebody waits for a worker before being told to come again: a large nar takes a while, and clients that are
+/// told so mostly do without.
+const WAIT: Duration = Duration::from_mins(2);
 
 /// Compresses nars anew for clients that cannot read what lies here, and keeps them for a while.
 #[derive(Debug)]
@@ -150,5 +151,42 @@ impl Bakery {
 impl Shared {
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use futures::StreamExt;
+    use futures::channel::mpsc;
+    use tokio::time::{Instant, advance};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_finds_all_workers_busy_waits_for_two_minutes() {
+        let directory = tempfile::tempdir().unwrap();
+        let bakery = Bakery::open(directory.path(), 1 << 20, 1).unwrap();
+        let loaf = |number| Loaf {
+            blob: BlobId([number; 32]),
+            compression: NarCompression::Gzip,
+        };
+        // A nar of which nothing comes, until the end of this test.
+        let (_sender, never) = mpsc::unbounded::<io::Result<Bytes>>();
+        let first = bakery.get(loaf(1), 1, async { io::Result::Ok(never.boxed()) });
+        assert!(matches!(first.await.unwrap(), Baked::Growing(_)));
+        let begun = Instant::now();
+        let read = async { Err(io::Error::other("nobody may ask for it")) };
+        let second = bakery.get(loaf(2), 1, read);
+        tokio::pin!(second);
+        let baked = loop {
+            tokio::select! {
+                biased;
+                baked = &mut second => break baked.unwrap(),
+                () = advance(Duration::from_secs(1)) => {}
+            }
+        };
+        assert!(matches!(baked, Baked::Busy));
+        assert!(begun.elapsed() >= Duration::from_mins(2));
     }
 }

@@ -25,6 +25,8 @@ use crate::route::{Page, route};
 
 /// How many finished builds are looked at together.
 const PAGE: usize = 500;
+/// How many of them first, where mostly one is enough.
+const FIRST: usize = 8;
 
 /// What strangers fetch from a farm.
 pub struct Substitutes {
@@ -160,9 +162,9 @@ impl Substitutes {
             ..FinishedFilter::default()
         };
         let mut any = false;
-        let mut after = None;
+        let (mut after, mut limit) = (None, FIRST);
         loop {
-            let page = self.history.finished(&filter, after, PAGE).await;
+            let page = self.history.finished(&filter, after, limit).await;
             let page = page.map_err(failed)?;
             for build in &page.entries {
                 let tags = &build.build.spec.tags;
@@ -176,6 +178,7 @@ impl Substitutes {
             if !page.more {
                 return Ok(any);
             }
+            limit = PAGE;
         }
     }
 

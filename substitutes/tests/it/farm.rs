@@ -17,10 +17,14 @@ use grange_substitutes::{Bakery, Cache, GuixKey, NarCompression, Substitutes, Su
 use grange_testing::{MemoryArtifacts, MemoryDatastore, sample};
 use http::{HeaderMap, Request, Response, StatusCode};
 
+use crate::watched::Watched;
+
 /// A farm with a few items.
 pub(crate) struct Farm {
     datastore: Arc<MemoryDatastore>,
     artifacts: Arc<MemoryArtifacts>,
+    /// What sites read.
+    pub(crate) watched: Arc<Watched>,
     pub(crate) records: Vec<Record>,
 }
 
@@ -55,8 +59,10 @@ pub(crate) fn nar(contents: &[u8]) -> Vec<u8> {
 
 impl Farm {
     pub(crate) fn new() -> Self {
+        let datastore = Arc::new(MemoryDatastore::new());
         Self {
-            datastore: Arc::new(MemoryDatastore::new()),
+            watched: Arc::new(Watched::new(Arc::clone(&datastore))),
+            datastore,
             artifacts: Arc::new(MemoryArtifacts::new()),
             records: Vec::new(),
         }
@@ -183,7 +189,7 @@ impl Farm {
         let tag = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
         config.bakery = bakery;
         config.withheld = withheld.iter().map(tag).collect();
-        let history = Arc::<MemoryDatastore>::clone(&self.datastore);
+        let history = Arc::<Watched>::clone(&self.watched);
         let artifacts = Arc::<MemoryArtifacts>::clone(&self.artifacts);
         Substitutes::new(history, artifacts, config)
     }

@@ -186,6 +186,28 @@ async fn what_is_withheld_is_not_published_nor_what_refers_to_it() {
     assert_eq!(get(&site, &log_of(2), &[]).await.text(), "said");
 }
 
+/// Builds are read some at a time.
+#[tokio::test]
+async fn one_public_build_among_many_is_found() {
+    let mut farm = Farm::new();
+    let (secret, public) = (path("secret", 1), path("public", 2));
+    farm.file(&secret, b"secret", &[], Some(1)).await;
+    farm.file(&public, b"public", &[], Some(2)).await;
+    for number in 1..=20 {
+        let tags: &[_] = if number == 10 {
+            &[]
+        } else {
+            &[("public", "no")]
+        };
+        farm.built(number, 2, tags, None);
+        farm.built(100 + number, 1, &[("public", "no")], None);
+    }
+    let site = farm.site(&[("public", "no")], key()).await;
+    let status = async |path: &StorePath| get(&site, &narinfo_of(path), &[]).await.status;
+    assert_eq!(status(&public).await, StatusCode::OK);
+    assert_eq!(status(&secret).await, StatusCode::NOT_FOUND);
+}
+
 #[tokio::test]
 async fn sources_are_found_by_what_they_contain() {
     let mut farm = Farm::new();

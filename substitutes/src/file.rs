@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 use grange_derivation::nar::{Decoder, Event};
 use grange_interfaces::Body;
 use tokio::runtime::Handle;
@@ -55,7 +55,10 @@ impl Unpacker {
         let (sender, pieces) = mpsc::channel(2);
         // How it ended needs no room among the pieces, of which nobody may take any.
         let (ended, end) = oneshot::channel();
-        let reader = SyncIoBridge::new(StreamReader::new(nar));
+        // Who goes is noticed while nothing comes to be sent, too.
+        let listener = sender.clone();
+        let gone = async move { listener.closed().await }.boxed();
+        let reader = SyncIoBridge::new(StreamReader::new(nar.take_until(gone)));
         let runtime = Handle::current();
         tokio::task::spawn_blocking(move || {
             let result = unpack(reader, |piece| {
@@ -106,6 +109,26 @@ fn unpack(compressed: impl Read, mut send: impl FnMut(Bytes) -> io::Result<()>) 
                 }
                 _ => {}
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_goes_while_nothing_comes_makes_room() {
+        let unpackers = Unpackers::default();
+        let bodies: Vec<_> = (0..AT_ONCE).map(|_| stream::pending().boxed()).collect();
+        let mut contents = Vec::new();
+        for body in bodies {
+            contents.push(unpackers.one().await.unwrap().contents(body));
+        }
+        assert!(unpackers.0.try_acquire().is_err());
+        drop(contents);
+        while unpackers.0.available_permits() < AT_ONCE {
+            tokio::task::yield_now().await;
         }
     }
 }

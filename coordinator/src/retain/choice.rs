@@ -3,12 +3,19 @@
 //! Each item has a time until which it was of use; what has to stay is of use for ever. What an item
 //! refers to is of use as long as the item is. So whatever goes by its age goes together with all that
 //! refers to it, which goes before it.
+//!
+//! The outputs of one derivation go or stay together, as if they referred to each other. Counter-example
+//! for choosing them one by one: `doc` goes and `out` stays; `doc` is asked for again, so that the derivation
+//! is built again, and the new `doc` lies beside the old `out`: outputs of two attempts, mixed.
 
 use grange_interfaces::message::Held;
 use grange_model::{Digest, ItemRecord};
 
 /// Of use for ever.
 const STAYS: u64 = u64::MAX;
+
+/// Leads back to nothing that is open.
+const DONE: u32 = u32::MAX;
 
 /// All items, in the order of their digests: some 30 bytes each, and 4 for each reference (20 while
 /// they are read).
@@ -22,6 +29,17 @@ pub(super) struct Items {
     begins: Vec<usize>,
     named: Vec<Digest>,
     references: Vec<u32>,
+    /// The outputs of each derivation: from each to the next, and from the last to the first. Sorted
+    /// when it comes to choosing.
+    siblings: Vec<(u32, u32)>,
+}
+
+/// All items, references before what refers to them, in units: what goes or stays as one.
+#[derive(Debug, Default)]
+struct Units {
+    places: Vec<u32>,
+    /// Where each unit ends.
+    ends: Vec<usize>,
 }
 
 /// What goes, what refers to others before these.
@@ -29,6 +47,8 @@ pub(super) struct Items {
 pub(super) struct Choice {
     /// Places of items.
     pub(super) goes: Vec<u32>,
+    /// Where each unit of these ends.
+    ends: Vec<usize>,
     pub(super) gone: Held,
     pub(super) left: Held,
 }
@@ -94,67 +114,143 @@ impl Items {
         }
     }
 
+    /// These are outputs of one derivation.
+    pub(super) fn join(&mut self, outputs: &[u32]) {
+        if let [first, _, ..] = outputs {
+            let next = outputs[1..].iter().chain([first]);
+            let links = outputs.iter().zip(next).map(|(one, next)| (*one, *next));
+            self.siblings.extend(links);
+        }
+    }
+
     fn references(&self, place: u32) -> &[u32] {
         let place = place as usize;
         &self.references[self.begins[place]..self.begins[place + 1]]
     }
 
+    fn siblings(&self, place: u32) -> &[(u32, u32)] {
+        let begin = self.siblings.partition_point(|(one, _)| *one < place);
+        let all = &self.siblings[begin..];
+        &all[..all.partition_point(|(one, _)| *one == place)]
+    }
+
+    /// What has to be here as long as this is: what it refers to, then the next outputs of its derivations.
+    fn needs(&self, place: u32, at: usize) -> Option<u32> {
+        let references = self.references(place);
+        match references.get(at) {
+            Some(next) => Some(*next),
+            None => {
+                let siblings = self.siblings(place).get(at - references.len());
+                siblings.map(|(_, next)| *next)
+            }
+        }
+    }
+
     /// Chooses those that were of no use from `since` on, and of these the oldest until at most `most`
-    /// bytes are left.
-    pub(super) fn choose(&mut self, since: u64, most: Option<u64>) -> Choice {
-        let order = self.spread();
+    /// bytes are left. A unit of more than `largest` items stays, since it cannot go at once.
+    pub(super) fn choose(&mut self, since: u64, most: Option<u64>, largest: usize) -> Choice {
+        self.siblings.sort_unstable();
+        self.siblings.dedup();
+        let mut units = self.spread();
+        if self.keep_large(&units, largest) {
+            units = self.spread();
+        }
         let mut choice = Choice::default();
         for bytes in &self.bytes {
             choice.left.add(*bytes);
         }
-        for place in order.into_iter().rev() {
-            let used = self.used[place as usize];
+        for unit in units.iter().rev() {
+            let used = unit.iter().map(|place| self.used[*place as usize]).max();
+            let used = used.unwrap_or(STAYS);
             if used == STAYS || used >= since || most.is_some_and(|most| choice.left.bytes <= most)
             {
                 break;
             }
-            let bytes = self.bytes(place);
-            choice.gone.add(bytes);
-            choice.left.count -= 1;
-            choice.left.bytes -= bytes;
-            choice.goes.push(place);
+            for place in unit.iter().rev() {
+                let bytes = self.bytes(*place);
+                choice.gone.add(bytes);
+                choice.left.count -= 1;
+                choice.left.bytes -= bytes;
+                choice.goes.push(*place);
+            }
+            choice.ends.push(choice.goes.len());
         }
         choice
     }
 
-    /// What an item refers to is of use as long as the item. Returns all of them, those of longest
-    /// use first, and references before what refers to them.
-    fn spread(&mut self) -> Vec<u32> {
-        let mut roots: Vec<u32> = (0..).take(self.digests.len()).collect();
+    /// Whether there were any.
+    fn keep_large(&mut self, units: &Units, largest: usize) -> bool {
+        let large = units.iter().filter(|unit| unit.len() > largest);
+        let mut any = false;
+        for place in large.flatten() {
+            self.used[*place as usize] = STAYS;
+            any = true;
+        }
+        any
+    }
+
+    /// What an item needs is of use as long as the item. Returns all of them, those of longest use
+    /// first, and references before what refers to them. Items that need each other are one unit
+    /// (the strongly connected components, found as Tarjan does).
+    fn spread(&mut self) -> Units {
+        let count = self.digests.len();
+        let mut roots: Vec<u32> = (0..).take(count).collect();
         roots.sort_by_key(|place| std::cmp::Reverse(self.used[*place as usize]));
-        let mut seen = vec![false; self.digests.len()];
-        let mut order = Vec::with_capacity(self.digests.len());
-        // Items, and how many of their references were looked at.
+        // In which order they were found, from 1 on; 0 for those that were not yet.
+        let mut found = vec![0_u32; count];
+        // The first found that it leads back to; [`DONE`] for those that are in a unit.
+        let mut back = vec![0_u32; count];
+        // Those that are in no unit yet.
+        let mut open: Vec<u32> = Vec::new();
+        // Items, and how many of those that they need were looked at.
         let mut path: Vec<(u32, usize)> = Vec::new();
+        let mut units = Units::default();
+        let mut last = 0;
         for root in roots {
             let used = self.used[root as usize];
-            if !std::mem::replace(&mut seen[root as usize], true) {
-                path.push((root, 0));
-            }
-            while let Some((place, at)) = path.last_mut() {
-                let place = *place;
-                let Some(&next) = self.references(place).get(*at) else {
-                    order.push(place);
-                    path.pop();
-                    continue;
+            let mut enters = (found[root as usize] == 0).then_some(root);
+            loop {
+                if let Some(place) = enters.take() {
+                    last += 1;
+                    found[place as usize] = last;
+                    back[place as usize] = last;
+                    self.used[place as usize] = used;
+                    open.push(place);
+                    path.push((place, 0));
+                }
+                let Some((place, at)) = path.last_mut() else {
+                    break;
                 };
-                *at += 1;
-                let known = seen.get_mut(next as usize);
-                if known.is_some_and(|seen| !std::mem::replace(seen, true)) {
-                    self.used[next as usize] = used;
-                    path.push((next, 0));
+                let place = *place;
+                if let Some(next) = self.needs(place, *at) {
+                    *at += 1;
+                    match found.get(next as usize) {
+                        Some(0) => enters = Some(next),
+                        Some(_) => lower(&mut back, place, next),
+                        None => {}
+                    }
+                    continue;
+                }
+                path.pop();
+                if let Some((before, _)) = path.last() {
+                    lower(&mut back, *before, place);
+                }
+                if back[place as usize] == found[place as usize] {
+                    while let Some(member) = open.pop() {
+                        back[member as usize] = DONE;
+                        units.places.push(member);
+                        if member == place {
+                            break;
+                        }
+                    }
+                    units.ends.push(units.places.len());
                 }
             }
         }
-        order
+        units
     }
 
-    /// Takes items and all that they refer to out of what goes: `stays` is true for each that does.
+    /// Takes items and all that they need out of what goes: `stays` is true for each that does.
     pub(super) fn rescue(&self, items: &[Digest], stays: &mut [bool]) {
         let mut next: Vec<u32> = items.iter().filter_map(|item| self.place(*item)).collect();
         while let Some(place) = next.pop() {
@@ -163,11 +259,42 @@ impl Items {
                 _ => continue,
             }
             next.extend(self.references(place));
+            next.extend(self.siblings(place).iter().map(|(_, next)| *next));
         }
     }
 
     pub(super) fn len(&self) -> usize {
         self.digests.len()
+    }
+}
+
+/// What one leads back to, the other does, too.
+fn lower(back: &mut [u32], other: u32, one: u32) {
+    back[other as usize] = back[other as usize].min(back[one as usize]);
+}
+
+impl Units {
+    fn iter(&self) -> impl DoubleEndedIterator<Item = &[u32]> {
+        let place = |at: usize| at.checked_sub(1).map_or(0, |before| self.ends[before]);
+        (0..self.ends.len()).map(move |at| &self.places[place(at)..self.ends[at]])
+    }
+}
+
+impl Choice {
+    /// What goes in slices of at most so many, none of which ends within a unit.
+    pub(super) fn slices(&self, most: usize) -> Vec<&[u32]> {
+        let mut slices = Vec::new();
+        let (mut begin, mut end) = (0, 0);
+        for next in &self.ends {
+            if *next - begin > most {
+                slices.push(&self.goes[begin..end]);
+                begin = end;
+            }
+            end = *next;
+        }
+        slices.push(&self.goes[begin..end]);
+        slices.retain(|slice| !slice.is_empty());
+        slices
     }
 }
 
@@ -211,7 +338,7 @@ mod tests {
     }
 
     fn goes(items: &mut Items, since: u64, most: Option<u64>) -> Vec<u8> {
-        let choice = items.choose(since, most);
+        let choice = items.choose(since, most, 3);
         let all: u64 = items.bytes.iter().sum();
         assert_eq!(choice.gone.bytes + choice.left.bytes, all);
         assert_eq!(choice.goes.len() as u64, choice.gone.count);
@@ -256,5 +383,72 @@ mod tests {
         let of: &[(u8, u64, &[u8])] = &[(1, 9, &[2]), (2, 3, &[1]), (3, 5, &[])];
         assert_eq!(goes(&mut items(of), 6, None), [3]);
         assert_eq!(goes(&mut items(of), 10, None).len(), 3);
+    }
+
+    #[test]
+    fn outputs_of_a_derivation_go_or_stay_as_one() {
+        // 1 and 2 are of one derivation, and so are 3 and 4; 1 refers to 3, and 5 to 4.
+        let of: &[(u8, u64, &[u8])] = &[
+            (1, 7, &[3]),
+            (2, 9, &[]),
+            (3, 2, &[]),
+            (4, 1, &[]),
+            (5, 4, &[4]),
+        ];
+        let joined = || {
+            let mut items = items(of);
+            // Two derivations may have the same outputs.
+            for outputs in [[0, 1], [1, 0], [3, 2]] {
+                items.join(&outputs);
+            }
+            items.join(&[4]);
+            items
+        };
+        assert_eq!(goes(&mut joined(), 9, None), [5]);
+        let all = goes(&mut joined(), 10, None);
+        assert_eq!(all[0], 5);
+        assert_eq!(units(&all), [[5, 5], [1, 2], [3, 4]]);
+        // A size that ends within a unit.
+        for left in [8, 9] {
+            assert_eq!(goes(&mut joined(), STAYS, Some(left)).len(), 3);
+        }
+        for kept in 1..=4 {
+            let mut items = joined();
+            items.keep(digest(kept));
+            let least = if kept < 3 { 1 } else { 3 };
+            assert_eq!(goes(&mut items, STAYS, None).len(), least);
+        }
+        let mut items = joined();
+        let choice = items.choose(STAYS, None, 3);
+        assert_eq!(choice.slices(2).len(), 3);
+        assert_eq!(choice.slices(3).concat(), choice.goes);
+        assert_eq!(choice.slices(3)[0].len(), 3);
+        let mut stays = vec![false; items.len()];
+        items.rescue(&[digest(2)], &mut stays);
+        assert_eq!(stays, [true, true, true, true, false]);
+    }
+
+    /// The first and the last of each.
+    fn units(all: &[u8]) -> [[u8; 2]; 3] {
+        let sorted = |one: u8, other: u8| [one.min(other), one.max(other)];
+        [
+            sorted(all[0], all[0]),
+            sorted(all[1], all[2]),
+            sorted(all[3], all[4]),
+        ]
+    }
+
+    #[test]
+    fn what_cannot_go_at_once_stays() {
+        let of: &[(u8, u64, &[u8])] = &[(1, 0, &[2]), (2, 0, &[3]), (3, 0, &[1, 4]), (4, 0, &[])];
+        let joined = |outputs: &[u32]| {
+            let mut items = items(of);
+            items.join(outputs);
+            items
+        };
+        assert_eq!(goes(&mut joined(&[]), STAYS, None).len(), 4);
+        assert_eq!(goes(&mut joined(&[2, 3]), STAYS, None), [0; 0]);
+        let choice = Choice::default();
+        assert!(choice.slices(3).is_empty());
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use grange_coordinator_core::{Input, MAX_PRUNED, Reply};
 use grange_interfaces::message::{Held, PruneRequest, PruneView, PrunedItem};
 use grange_interfaces::{Fault, FinishedFilter, Refusal};
-use grange_model::{Digest, FinishedBuild, Key, Record, Tags, Timestamp};
+use grange_model::{DerivationRecord, Digest, FinishedBuild, Key, Record, Tags, Timestamp};
 
 use super::choice::{Choice, Items};
 use super::relied::Watch;
@@ -65,7 +65,7 @@ pub(crate) async fn prune(
         None => u64::MAX,
     };
     let chosen = tokio::task::spawn_blocking(move || {
-        let choice = items.choose(since, request.max_bytes);
+        let choice = items.choose(since, request.max_bytes, MAX_PRUNED);
         (items, choice)
     });
     let (items, choice) = chosen
@@ -174,6 +174,7 @@ async fn read_derivations(
     loop {
         let page = shared.datastore.derivations(after, PAGE).await;
         let page = page.map_err(store_refusal)?;
+        join_outputs(shared, &page.entries, items).await?;
         for record in &page.entries {
             for source in &record.sources {
                 items.keep(source.digest);
@@ -201,6 +202,37 @@ async fn read_derivations(
             format!("the root {root} is not here"),
         )),
     }
+}
+
+/// The outputs of a derivation go or stay together. Those of which others have come since the items
+/// were read stay.
+async fn join_outputs(
+    shared: &Shared,
+    records: &[DerivationRecord],
+    items: &mut Items,
+) -> Result<(), Refusal> {
+    // Outputs that were not among the items, each with one of its derivation that was.
+    let (mut others, mut beside) = (Vec::new(), Vec::new());
+    for record in records {
+        let outputs = record.outputs.iter().map(|output| output.item.digest);
+        let here: Vec<_> = outputs.clone().filter_map(|it| items.place(it)).collect();
+        items.join(&here);
+        if let Some(first) = here.first() {
+            for output in outputs.filter(|it| items.place(*it).is_none()) {
+                others.push(Key::Item(output));
+                beside.push(items.digest(*first));
+            }
+        }
+    }
+    for (others, beside) in others.chunks(PAGE).zip(beside.chunks(PAGE)) {
+        let found = shared.datastore.get(others).await.map_err(store_refusal)?;
+        for (output, found) in beside.iter().zip(found) {
+            if found.is_some() {
+                items.keep(*output);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What builds make or need now stays. The core has the last word when it comes to deleting.
@@ -242,7 +274,7 @@ async fn delete(
     choice: &Choice,
 ) -> Result<HashSet<Digest>, Refusal> {
     let mut stays = vec![false; items.len()];
-    for slice in choice.goes.chunks(MAX_PRUNED) {
+    for slice in choice.slices(MAX_PRUNED) {
         loop {
             let goes = slice.iter().filter(|place| !stays[**place as usize]);
             let goes: Vec<_> = goes.map(|place| items.digest(*place)).collect();

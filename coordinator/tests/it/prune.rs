@@ -272,6 +272,56 @@ async fn age_tags_roots_and_size_choose() {
     assert!(is_here(&farm, &out(&new)).await);
 }
 
+/// A kept output refers to one of two outputs of a derivation, or one of them is a root, or there is room for one,
+/// or something that comes during the prune refers to one of them: the other stays, too.
+#[tokio::test]
+async fn outputs_of_one_derivation_go_or_stay_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let (farm, datastore) = gated(dir.path()).await;
+    let mut agent = farm.agent().await;
+    let two = builder("two").output("out").output("doc");
+    let two = two.instantiate().unwrap();
+    let user = derivation("user", &[&two]);
+    let id = farm.submit(&[&two]).await[0];
+    let attempt = agent.take().await.attempt;
+    let (plain, doc) = (made("out", b"out", &[]), made("doc", b"doc", &[]));
+    agent.succeed(attempt, b"", &[&plain, &doc]).await.unwrap();
+    assert_eq!(farm.state(id).await, BuildState::Succeeded);
+    build(&farm, &mut agent, &user).await;
+    let [first, second] = ["out", "doc"].map(|name| two.output(name).unwrap().to_string());
+
+    let everything = prune(&farm, all(false)).await;
+    assert_eq!(paths(&everything)[0], out(&user));
+    assert_eq!(everything.goes.count, 3);
+    let root = |path: &String| PruneRequest {
+        roots: vec![path.clone()],
+        ..PruneRequest::default()
+    };
+    assert_eq!(prune(&farm, root(&out(&user))).await.goes.count, 0);
+    for path in [&first, &second] {
+        assert_eq!(paths(&prune(&farm, root(path)).await), [out(&user)]);
+    }
+    // One of the two has more bytes than are too many.
+    let total = everything.goes.bytes;
+    let room = PruneRequest {
+        max_bytes: Some(total - everything.items[0].bytes - 1),
+        ..PruneRequest::default()
+    };
+    assert_eq!(prune(&farm, room).await.goes.count, 3);
+
+    // Something that refers to the other comes after all was read.
+    datastore.derivations.close();
+    let comes = async {
+        datastore.derivations.is_reached().await;
+        let (upload, nar) = text("text", b"about doc", &[two.output("doc").unwrap()]);
+        put(&farm, vec![upload], nar).await.unwrap();
+        datastore.derivations.open();
+    };
+    let (pruned, ()) = within(async { tokio::join!(farm.client.prune(all(true)), comes) }).await;
+    assert_eq!(paths(&pruned.unwrap()), [out(&user)]);
+    assert!(is_here(&farm, &first).await && is_here(&farm, &second).await);
+}
+
 #[tokio::test]
 async fn sources_and_what_unfinished_builds_need_stay() {
     let dir = tempfile::tempdir().unwrap();

@@ -181,9 +181,16 @@ async fn read_derivations(
             }
             let is_root = wanted.contains(&record.item.digest);
             roots.remove(&record.item.digest);
-            let used = Use::until(uses.get(&record.item.digest), &request.tags);
+            let built = uses.get(&record.item.digest);
+            let used = Use::until(built, &request.tags);
             for output in &record.outputs {
                 items.used_until(output.item.digest, if is_root { u64::MAX } else { used });
+            }
+            // Its builds used what it needs.
+            if built.is_some() {
+                for input in &record.inputs {
+                    items.used_until(input.output, used);
+                }
             }
         }
         after = page.entries.last().map(|record| record.item.digest);

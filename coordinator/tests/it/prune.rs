@@ -8,7 +8,7 @@ use futures::StreamExt;
 use grange_artifacts_dir::ArtifactsDir;
 use grange_derivation::Instantiated;
 use grange_interfaces::message::{BuildRequest, PruneRequest, PruneView};
-use grange_interfaces::{Fault, Refusal};
+use grange_interfaces::{Clock, Fault, Refusal};
 use grange_model::{BuildId, BuildState, Tags};
 use grange_store_sqlite::{SqliteConfig, SqliteDatastore};
 
@@ -320,6 +320,58 @@ async fn outputs_of_one_derivation_go_or_stay_together() {
     let (pruned, ()) = within(async { tokio::join!(farm.client.prune(all(true)), comes) }).await;
     assert_eq!(paths(&pruned.unwrap()), [out(&user)]);
     assert!(is_here(&farm, &first).await && is_here(&farm, &second).await);
+}
+
+/// What nothing refers to, and nobody builds any more, is of use as long as something is built with it; what it was made
+/// with is not.
+#[tokio::test]
+async fn inputs_are_of_use_until_the_last_build_that_had_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::new());
+    let mut setup = on_disk(dir.path()).await;
+    setup.clock = Arc::clone(&clock) as _;
+    let farm = setup.start().await;
+    let mut agent = farm.agent().await;
+    let seed = derivation("seed", &[]);
+    let tool = derivation("tool", &[&seed]);
+    let user = derivation("user", &[&tool]);
+    let tags = |key: &str| Tags::from([(key.to_owned(), "yes".to_owned())]);
+    let both = tags("both").into_iter().chain(tags("user")).collect();
+    for (what, tags) in [(&seed, tags("both")), (&tool, Tags::new()), (&user, both)] {
+        let request = BuildRequest {
+            tags,
+            ..request(what)
+        };
+        let mut source = grange_coordinator::client::MemorySource::new();
+        source.add(what);
+        farm.submit_as(vec![request], source).await;
+        let attempt = agent.take().await.attempt;
+        let plain = made("out", what.path.to_string().as_bytes(), &[]);
+        agent.succeed(attempt, b"", &[&plain]).await.unwrap();
+        clock.advance(Duration::from_hours(24));
+    }
+    let day = 86_400_000;
+    let older = |days: u64| PruneRequest {
+        older_than_ms: Some(days * day),
+        ..PruneRequest::default()
+    };
+    // The seed was made three days ago and used two days ago, the tool was used yesterday.
+    assert_eq!(prune(&farm, older(2)).await.goes.count, 0);
+    let view = prune(&farm, older(1)).await;
+    assert_eq!(paths(&view), [out(&seed)]);
+    let now = Clock::now(&*clock).0;
+    assert_eq!(view.items[0].used_at_ms, Some(now - 2 * day));
+    let keep = PruneRequest {
+        keep_tags: tags("user").into_iter().collect(),
+        ..PruneRequest::default()
+    };
+    assert_eq!(paths(&prune(&farm, keep).await), [out(&seed)]);
+    // A build without the tag had the seed.
+    let tagged = PruneRequest {
+        tags: tags("both"),
+        ..PruneRequest::default()
+    };
+    assert_eq!(paths(&prune(&farm, tagged).await), [out(&user)]);
 }
 
 #[tokio::test]

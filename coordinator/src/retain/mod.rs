@@ -1,6 +1,7 @@
 //! What is kept and what goes.
 
 mod choice;
+mod delete;
 mod held;
 mod pins;
 mod prune;

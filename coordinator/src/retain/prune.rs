@@ -10,13 +10,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use grange_coordinator_core::{Input, MAX_PRUNED, Reply};
+use grange_coordinator_core::MAX_PRUNED;
 use grange_interfaces::message::{Held, PruneRequest, PruneView, PrunedItem};
 use grange_interfaces::{Fault, FinishedFilter, Refusal};
 use grange_model::{DerivationRecord, Digest, FinishedBuild, Key, Record, Tags, Timestamp};
 
 use super::choice::{Choice, Items};
-use super::relied::Watch;
+use super::delete::{Patience, delete};
 use crate::convert::{digest, parse_path, path_text, store_refusal};
 use crate::handle::Handle;
 use crate::shared::Shared;
@@ -55,7 +55,8 @@ pub(crate) async fn prune(
     // What was relied on, and is not any more, may be in a commit that is under way.
     handle.settled().await?;
     let mut items = read_items(shared).await?;
-    keep_needed(handle, &mut items).await?;
+    let mut patience = Patience::new(&*shared.clock);
+    keep_needed(handle, &mut patience, &mut items).await?;
     let uses = read_uses(shared, &request).await?;
     read_derivations(shared, &request, &uses, roots, &mut items).await?;
     drop(uses);
@@ -79,13 +80,20 @@ pub(crate) async fn prune(
         items: named,
     };
     if request.delete {
-        let rescued = delete(handle, &watch, &items, &choice).await?;
-        amend(&mut view, &items, &rescued);
+        let deleted = delete(handle, &mut patience, &watch, &items, &choice).await?;
+        amend(&mut view, &items, &deleted.stays);
         tracing::info!(
             outputs = view.goes.count,
             bytes = view.goes.bytes,
             "pruned outputs"
         );
+        if let Some(refusal) = deleted.ended {
+            tracing::warn!(
+                %refusal,
+                outputs = deleted.stays.len(),
+                "the prune ended before it was through; outputs that were chosen stay until the next"
+            );
+        }
     }
     Ok(view)
 }
@@ -243,11 +251,20 @@ async fn join_outputs(
 }
 
 /// What builds make or need now stays. The core has the last word when it comes to deleting.
-async fn keep_needed(handle: &Handle, items: &mut Items) -> Result<(), Refusal> {
+async fn keep_needed(
+    handle: &Handle,
+    patience: &mut Patience<'_>,
+    items: &mut Items,
+) -> Result<(), Refusal> {
     let candidates: Vec<_> = items.candidates().collect();
     for slice in candidates.chunks(MAX_PRUNED) {
-        let slice = slice.to_vec();
-        let needed = handle.observe(move |core| core.needed(&slice)).await?;
+        let needed = loop {
+            let asked = slice.to_vec();
+            match handle.observe(move |core| core.needed(&asked)).await {
+                Ok(needed) => break needed,
+                Err(refusal) => patience.wait(refusal).await?,
+            }
+        };
         needed.into_iter().for_each(|output| items.keep(output));
     }
     Ok(())
@@ -271,42 +288,6 @@ async fn name(shared: &Shared, items: &Items, choice: &Choice) -> Result<Vec<Pru
         }
     }
     Ok(named)
-}
-
-/// Deletes what was chosen; returns those that stay after all.
-async fn delete(
-    handle: &Handle,
-    watch: &Watch,
-    items: &Items,
-    choice: &Choice,
-) -> Result<HashSet<Digest>, Refusal> {
-    let mut stays = vec![false; items.len()];
-    for slice in choice.slices(MAX_PRUNED) {
-        loop {
-            let goes = slice.iter().filter(|place| !stays[**place as usize]);
-            let goes: Vec<_> = goes.map(|place| items.digest(*place)).collect();
-            let (relied, doomed) = watch.doom(&goes);
-            if !relied.is_empty() {
-                items.rescue(&relied, &mut stays);
-                continue;
-            }
-            let input = move |ticket| Input::Prune {
-                ticket,
-                outputs: goes,
-            };
-            let Reply::Pruned(needed) = handle.request(input).await? else {
-                return Err(crate::endpoint::unexpected());
-            };
-            drop(doomed);
-            if needed.is_empty() {
-                break;
-            }
-            items.rescue(&needed, &mut stays);
-        }
-    }
-    let chosen = choice.goes.iter();
-    let rescued = chosen.filter(|place| stays[**place as usize]);
-    Ok(rescued.map(|place| items.digest(*place)).collect())
 }
 
 /// Takes out of the answer what stays after all.

@@ -11,7 +11,6 @@ use grange_interfaces::message::{BuildRequest, PruneRequest, PruneView};
 use grange_interfaces::{Clock, Fault, Refusal};
 use grange_model::{BuildId, BuildState, Tags};
 use grange_store_sqlite::{SqliteConfig, SqliteDatastore};
-use grange_testing::MemoryDatastore;
 
 use crate::agent::{Agent, made, succeeded};
 use crate::clock::ManualClock;

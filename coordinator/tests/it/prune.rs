@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use grange_artifacts_dir::ArtifactsDir;
-use grange_derivation::Instantiated;
+use grange_derivation::{Instantiated, StorePath};
 use grange_interfaces::message::{BuildRequest, PruneRequest, PruneView};
 use grange_interfaces::{Clock, Fault, Refusal};
 use grange_model::{BuildId, BuildState, Tags};
 use grange_store_sqlite::{SqliteConfig, SqliteDatastore};
+use grange_testing::MemoryDatastore;
 
 use crate::agent::{Agent, made, succeeded};
 use crate::clock::ManualClock;
@@ -47,7 +48,7 @@ async fn succeed(agent: &Agent, attempt: grange_model::AttemptId) -> Result<(), 
     let inputs = agent.job(attempt).await.unwrap().inputs;
     let inputs: Vec<_> = inputs
         .iter()
-        .map(|item| grange_derivation::StorePath::parse_any(&item.path).unwrap())
+        .map(|item| StorePath::parse_any(&item.path).unwrap())
         .collect();
     let content = inputs.iter().map(ToString::to_string).collect::<String>();
     let references: Vec<_> = inputs.iter().collect();
@@ -320,6 +321,51 @@ async fn outputs_of_one_derivation_go_or_stay_together() {
     let (pruned, ()) = within(async { tokio::join!(farm.client.prune(all(true)), comes) }).await;
     assert_eq!(paths(&pruned.unwrap()), [out(&user)]);
     assert!(is_here(&farm, &first).await && is_here(&farm, &second).await);
+}
+
+/// The items are read page by page: a build ends when one output of its derivation would have been on the page that was
+/// just read, and the other comes with the next.
+#[tokio::test]
+async fn an_output_of_which_others_came_unseen_stays() {
+    let datastore = Arc::new(GatedDatastore::new(MemoryDatastore::new()));
+    let setup = Setup {
+        datastore: Arc::clone(&datastore) as _,
+        ..Setup::default()
+    };
+    let farm = setup.start().await;
+    let mut agent = farm.agent().await;
+    // Two pages of sources, so that the first one ends in the middle.
+    let texts = (0..2_000_u32).map(|number| text("text", &number.to_be_bytes(), &[]));
+    let (uploads, nars): (Vec<_>, Vec<_>) = texts.unzip();
+    let digest = |path: &str| *StorePath::parse_any(path).unwrap().digest();
+    let mut digests: Vec<_> = uploads.iter().map(|upload| digest(&upload.path)).collect();
+    digests.sort_unstable();
+    put(&farm, uploads, nars.concat()).await.unwrap();
+    let unlike = |what: &Instantiated| {
+        let [first, second] =
+            ["doc", "out"].map(|name| digest(&what.output(name).unwrap().to_string()));
+        first < digests[999] && second > digests[999]
+    };
+    let named = |number: u32| {
+        let builder = builder(&format!("two-{number}"))
+            .output("out")
+            .output("doc");
+        builder.instantiate().unwrap()
+    };
+    let two = (0..).map(named).find(unlike).unwrap();
+    farm.submit(&[&two]).await;
+    let attempt = agent.take().await.attempt;
+    datastore.items.close();
+    let comes = async {
+        datastore.items.is_reached().await;
+        let (plain, doc) = (made("out", b"out", &[]), made("doc", b"doc", &[]));
+        agent.succeed(attempt, b"", &[&plain, &doc]).await.unwrap();
+        datastore.items.open();
+    };
+    let (pruned, ()) = within(async { tokio::join!(farm.client.prune(all(true)), comes) }).await;
+    let pruned = pruned.unwrap();
+    assert_eq!((pruned.goes.count, pruned.stays.count), (0, 2_001));
+    assert_eq!(prune(&farm, all(true)).await.goes.count, 2);
 }
 
 /// What nothing refers to, and nobody builds any more, is of use as long as something is built with it; what it was made

@@ -20,6 +20,7 @@ use crate::connection::Connection;
 use crate::dialect::{Options, Outcome, Seen, Watch};
 use crate::error::DaemonError;
 use crate::incoming::text_item;
+use crate::pool::Lease;
 use crate::store::DaemonStore;
 use crate::verdict::{Ending, setup};
 use crate::wire::Frame;
@@ -34,8 +35,8 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 /// Builds with a running guix-daemon or nix-daemon, into its store.
 ///
-/// Each build has a connection of its own, which is closed when the build ends, is stopped or is dropped: then the daemon
-/// kills what is left of it.
+/// Each build has a connection for itself, which is closed when the build fails, is stopped or is dropped: then the daemon
+/// kills what is left of it. After a build that went well others may use it.
 #[derive(Clone, Debug)]
 pub struct DaemonBuilder {
     store: Arc<DaemonStore>,
@@ -144,16 +145,7 @@ impl DaemonBuilder {
         let patience = Duration::from_secs(options.max_silent_seconds).saturating_add(spare);
         let timeout = Duration::from_secs(options.timeout_seconds);
         let speech = self.store.speech();
-        let mut connection = self
-            .store
-            .pool()
-            .open_with(patience)
-            .await
-            .map_err(unusable)?;
-        connection
-            .call(&speech.options(&options))
-            .await
-            .map_err(unusable)?;
+        let mut connection = self.connect(&options, patience).await.map_err(unusable)?;
         let mut following = Following {
             watch: speech.watch(&job.path),
             log: log.clone(),
@@ -182,10 +174,27 @@ impl DaemonBuilder {
             }
         };
         if outcome.built {
+            // All was read: the next build saves the daemon a process and its database a reader.
+            connection.done();
             Ok(Ok(()))
         } else {
             Ok(Err(following.end(outcome)))
         }
+    }
+
+    /// A connection for a build with these options: one that was used before, if the daemon still answers on it.
+    async fn connect(&self, options: &Options, patience: Duration) -> Result<Lease, DaemonError> {
+        let options = self.store.speech().options(options);
+        let pool = self.store.pool();
+        let mut used = pool.lease().await?;
+        used.set_patience(patience);
+        if used.call(&options).await.is_ok() {
+            return Ok(used);
+        }
+        let mut fresh = pool.fresh().await?;
+        fresh.set_patience(patience);
+        fresh.call(&options).await?;
+        Ok(fresh)
     }
 
     async fn made(&self, job: &Job, outputs: &[StorePath]) -> Result<Built, BuildError> {

@@ -104,6 +104,11 @@ impl Connection {
         &self.introduction
     }
 
+    /// The daemon may be silent for so long.
+    pub(crate) const fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
+    }
+
     /// The version that both speak.
     pub(crate) const fn version(&self) -> Version {
         self.version

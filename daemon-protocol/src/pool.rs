@@ -47,12 +47,7 @@ impl Pool {
 
     /// A connection of one's own.
     pub(crate) async fn open(&self) -> Result<Connection, DaemonError> {
-        self.open_with(self.patience).await
-    }
-
-    /// A connection of one's own on which the daemon may be silent for so long.
-    pub(crate) async fn open_with(&self, patience: Duration) -> Result<Connection, DaemonError> {
-        Connection::open(&self.socket, self.speech, patience).await
+        Connection::open(&self.socket, self.speech, self.patience).await
     }
 
     /// A connection for a while.
@@ -74,6 +69,17 @@ impl Pool {
             era,
             since,
             connection,
+        })
+    }
+
+    /// A new connection for a while.
+    pub(crate) async fn fresh(self: &Arc<Self>) -> Result<Lease, DaemonError> {
+        let era = self.idle().era;
+        Ok(Lease {
+            pool: Arc::clone(self),
+            era,
+            since: Instant::now(),
+            connection: self.open().await?,
         })
     }
 
@@ -101,7 +107,8 @@ pub(crate) struct Lease {
 
 impl Lease {
     /// Gives it back. Everything that was asked for has been read.
-    pub(crate) fn done(self) {
+    pub(crate) fn done(mut self) {
+        self.connection.set_patience(self.pool.patience);
         let mut idle = self.pool.idle();
         let room = idle.connections.len() < self.pool.most;
         if room && idle.era == self.era && self.since.elapsed() < MAX_AGE {

@@ -10,13 +10,14 @@ use serde::{Deserialize, Serialize};
 /// refers to it. At least one of the fields has to say something.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PruneRequest {
-    /// Keep what a build that asked for it, or made it, ended less than so long ago, in milliseconds.
+    /// Keep what a build that asked for it, made it, or had it as a direct input, ended less than so long ago, in
+    /// milliseconds.
     #[serde(default)]
     pub older_than_ms: Option<u64>,
-    /// Keep all but that which only builds with all of these tags have asked for or made.
+    /// Keep all but that which only builds with all of these tags have asked for, made, or had as a direct input.
     #[serde(default)]
     pub tags: Tags,
-    /// Keep what a build with one of these tags has asked for or made.
+    /// Keep what a build with one of these tags has asked for, made, or had as a direct input.
     #[serde(default)]
     pub keep_tags: Vec<(String, String)>,
     /// Keep these: outputs, or derivations with all of their outputs.
@@ -80,8 +81,8 @@ pub struct PrunedItem {
     pub path: String,
     /// How many bytes it has, compressed.
     pub bytes: u64,
-    /// When a build that asked for it, or for what refers to it, ended last, in milliseconds since
-    /// 1970; none if there was none.
+    /// When a build that asked for it, had it as a direct input, or asked for what refers to it, ended last, in
+    /// milliseconds since 1970; none if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub used_at_ms: Option<u64>,
 }

@@ -10,6 +10,7 @@ use crate::io::{AttemptPhase, TimerReason};
 use crate::machine::Core;
 use crate::slab::Ix;
 use crate::tables::{Agent, Attempt, Presence, TaskState};
+use crate::work::Work;
 
 /// What the Datastore said when it was claimed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -135,9 +136,15 @@ impl Core {
             self.attach_inputs(derivation);
         }
         self.break_loaded_cycles();
+        // Who is wanted no more is looked at when attempts are there, too: their builds must not have ended
+        // before.
+        let work = std::mem::take(&mut self.work).into_iter();
+        let (unwanted, now) = work.partition(|work| matches!(work, Work::Unwanted { .. }));
+        self.work = now;
         while !self.work.is_empty() {
             self.do_work();
         }
+        self.work = unwanted;
         for derivation in derivations {
             let mut builds = self.derivations[derivation]
                 .tasks

@@ -12,6 +12,7 @@
 mod agents;
 mod allocation;
 mod cancel;
+mod loading;
 mod meaning;
 mod priorities;
 mod prune;

@@ -175,11 +175,16 @@ impl Core {
     /// Changes an output; its users hear of it, if it makes a difference.
     pub(crate) fn change_output(&mut self, ix: Ix<Output>, change: impl FnOnce(&mut Output)) {
         let node = &mut self.outputs[ix];
-        let old = node.status();
+        let (old, was) = (node.status(), node.presence.is_available());
         change(node);
-        let new = node.status();
+        let (new, is) = (node.status(), node.presence.is_available());
         if old != new {
             self.tell_users(ix, old, new);
+        }
+        if was != is {
+            for producer in self.outputs[ix].producers.clone() {
+                self.priority_changed(producer);
+            }
         }
     }
 

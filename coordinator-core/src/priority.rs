@@ -46,9 +46,14 @@ impl Levels {
 
 impl Core {
     /// The highest priority of a derivation's own builds and of the derivations that need it, as far
-    /// as they have announced theirs.
+    /// as they have announced theirs. Who needs what is available needs nobody.
+    ///
+    /// Counter-example: `mirror` makes the fixed output `tar`, which is available, and needs `tool`, which
+    /// needs `tar`. If `tar` handed priorities on, each of the two would have its own from the other, and
+    /// both would keep it when the build is gone that they had it from.
     pub(crate) fn derived(&self, ix: Ix<Derivation>) -> i32 {
-        let needed = self.brings(ix).map(|node| node.priorities.highest());
+        let lacking = self.brings(ix).filter(|node| !node.presence.is_available());
+        let needed = lacking.map(|node| node.priorities.highest());
         needed.fold(self.derivations[ix].own.highest(), i32::max)
     }
 

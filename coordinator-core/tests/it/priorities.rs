@@ -102,3 +102,24 @@ fn priorities_survive_a_restart() {
     assert_eq!(derived(&world, &[1, 2, 3, 4]), [0, 0, 0, 0]);
     assert_eq!(world.state(4), BuildState::Blocked);
 }
+
+/// `mirror` makes what `tool` needs, and needs `tool`; but what it makes is available.
+#[test]
+fn what_is_available_hands_no_priority_on() {
+    let mut world = World::of(&[
+        drv("fetch").fixed("tar"),
+        drv("tool").needs_output("fetch", "tar"),
+        drv("mirror").fixed("tar").needs("tool"),
+        drv("user").needs("tool"),
+    ]);
+    world.upload("tar");
+    world.build(BuildSpec {
+        again: true,
+        ..priority(1, "mirror", 1)
+    });
+    world.build(priority(2, "tool", 0));
+    world.build(priority(3, "user", 7));
+    assert_eq!(derived(&world, &[1, 2, 3]), [1, 7, 7]);
+    world.cancel(3);
+    assert_eq!(derived(&world, &[1, 2]), [1, 1]);
+}

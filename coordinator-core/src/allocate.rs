@@ -197,7 +197,13 @@ impl Core {
             expired: false,
         });
         self.tasks[task].attempts.push(attempt);
-        self.set_state(task, TaskState::Running);
+        #[cfg(grange_bugs)]
+        let stays = self.has_bug(crate::Bug::TwoAgents) && self.tasks[task].attempts.len() < 2;
+        #[cfg(not(grange_bugs))]
+        let stays = false;
+        if !stays {
+            self.set_state(task, TaskState::Running);
+        }
         let row = &mut self.agents[agent];
         row.attempts.insert(attempt);
         if let Some(waiting) = &mut row.waiting {

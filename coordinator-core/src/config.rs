@@ -28,6 +28,9 @@ pub struct Config {
     /// for 16. At 2,000, a call takes half a millisecond; more gets large requests done sooner, and
     /// keeps others waiting longer.
     pub slice: usize,
+    /// The bug that is put back.
+    #[cfg(grange_bugs)]
+    pub bug: Option<crate::Bug>,
 }
 
 impl Default for Config {
@@ -41,6 +44,8 @@ impl Default for Config {
             lookahead: 64,
             max_classes: 4_096,
             slice: 2_000,
+            #[cfg(grange_bugs)]
+            bug: None,
         }
     }
 }

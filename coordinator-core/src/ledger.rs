@@ -22,6 +22,17 @@ pub(crate) struct Ledger {
     gated: VecDeque<(Seq, Effect)>,
     free: VecDeque<Effect>,
     holds: usize,
+    #[cfg(grange_bugs)]
+    refuses_early: bool,
+}
+
+#[cfg(grange_bugs)]
+fn is_refusal(reply: &Reply) -> bool {
+    match reply {
+        Reply::Denied(_) => true,
+        Reply::Submitted(results) => !results.is_empty() && results.iter().all(Result::is_err),
+        _ => false,
+    }
 }
 
 impl Ledger {
@@ -34,7 +45,15 @@ impl Ledger {
             gated: VecDeque::new(),
             free: VecDeque::new(),
             holds: 0,
+            #[cfg(grange_bugs)]
+            refuses_early: false,
         }
+    }
+
+    #[cfg(grange_bugs)]
+    pub(crate) fn with_bug(mut self, bug: Option<crate::Bug>) -> Self {
+        self.refuses_early = bug == Some(crate::Bug::EarlyRefusal);
+        self
     }
 
     pub(crate) fn committed(&self) -> Seq {
@@ -69,6 +88,11 @@ impl Ledger {
     }
 
     pub(crate) fn reply(&mut self, ticket: Ticket, reply: Reply) {
+        #[cfg(grange_bugs)]
+        if self.refuses_early && is_refusal(&reply) {
+            self.free.push_back(Effect::Reply { ticket, reply });
+            return;
+        }
         self.gated
             .push_back((self.gate(), Effect::Reply { ticket, reply }));
     }

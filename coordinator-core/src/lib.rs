@@ -32,6 +32,8 @@
 
 mod agents;
 mod allocate;
+#[cfg(grange_bugs)]
+mod bugs;
 mod check;
 mod config;
 mod cycles;
@@ -58,6 +60,8 @@ mod tables;
 mod view;
 mod work;
 
+#[cfg(grange_bugs)]
+pub use bugs::Bug;
 pub use check::InvariantViolation;
 pub use config::Config;
 pub use io::{

@@ -54,10 +54,13 @@ impl Core {
     /// An empty one. Live records, if there are any, are handed in with [`Core::load`].
     #[must_use]
     pub fn new(config: Config, start: Start) -> Self {
+        let ledger = Ledger::new(start.seq, start.fact);
+        #[cfg(grange_bugs)]
+        let ledger = ledger.with_bug(config.bug);
         Self {
             config,
             now: Timestamp::default(),
-            ledger: Ledger::new(start.seq, start.fact),
+            ledger,
             derivations: Slab::new(),
             outputs: Slab::new(),
             tasks: Slab::new(),
@@ -155,6 +158,11 @@ impl Core {
             }
         }
         self.settle();
+    }
+
+    #[cfg(grange_bugs)]
+    pub(crate) fn has_bug(&self, bug: crate::Bug) -> bool {
+        self.config.bug == Some(bug)
     }
 
     fn advance(&mut self, now: Timestamp) {

@@ -94,6 +94,8 @@ impl Core {
     pub(crate) fn change_levels(&mut self, output: Ix<Output>, old: Option<i32>, new: Option<i32>) {
         let levels = &mut self.outputs[output].priorities;
         let before = levels.highest();
+        #[cfg(grange_bugs)]
+        let old = old.filter(|_| self.config.bug != Some(crate::Bug::StickyPriority));
         if let Some(old) = old {
             levels.remove(old);
         }

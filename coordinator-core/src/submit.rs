@@ -54,6 +54,10 @@ impl Core {
             reopen: false,
         });
         let wants = asked.chain(reopened).collect();
+        #[cfg(grange_bugs)]
+        if self.has_bug(crate::Bug::SkippedFact) {
+            self.ledger.put(Record::Hook(record.clone()));
+        }
         let asker = Asker::Hook(ticket, record);
         self.begin(Request::new(asker, wants, self.ledger.committed()));
     }

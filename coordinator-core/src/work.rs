@@ -130,6 +130,10 @@ impl Core {
     /// Puts off telling the users of an output.
     pub(crate) fn tell_users(&mut self, output: Ix<Output>, old: Status, new: Status) {
         let to = self.outputs[output].users.len();
+        #[cfg(grange_bugs)]
+        if self.has_bug(crate::Bug::LostWakeUp) && self.outputs[output].pending > 0 {
+            return;
+        }
         if to > 0 {
             self.outputs[output].pending += 1;
             self.work.push_back(Work::Users(Notice {

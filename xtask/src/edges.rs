@@ -41,6 +41,14 @@ const EDGES: &[(&str, &[&str])] = &[
     ("grange-daemon-protocol", SIGNING),
     ("grange-substitutes", SIGNING),
     ("grange-upstream", SIGNING),
+    (
+        "grange-simulation",
+        &[
+            "grange-agent-core",
+            "grange-coordinator-core",
+            "grange-model",
+        ],
+    ),
     ("grange-testing", EDGE_CRATE),
     (
         "grange",

@@ -8,6 +8,7 @@ mod edges;
 mod install;
 mod run;
 mod servers;
+mod sim;
 mod tidy;
 
 use std::process::ExitCode;
@@ -17,6 +18,8 @@ use anyhow::{Result, bail};
 const USAGE: &str = "\
 usage: cargo xtask verify [--install]   formatting, lints, edges, documentation, tests
        cargo xtask fix                  formatting, and lints that mend themselves
+       cargo xtask sim [--seeds N] [--seed S [--without CUTS]] | --bugs
+                                        simulated farms; with bugs that they must find
        cargo xtask seeds                the toolchain that tests build with, into target/seeds";
 
 fn main() -> ExitCode {
@@ -41,6 +44,7 @@ fn task() -> Result<()> {
             verify()
         }
         ["fix"] => fix(),
+        ["sim", arguments @ ..] => sim::sim(arguments),
         ["seeds"] => install::seeds(),
         _ => bail!("{USAGE}"),
     }
@@ -76,6 +80,7 @@ fn verify() -> Result<()> {
             "--deny warnings --allow rustdoc::private_intra_doc_links",
         )],
     )?;
+    sim::verify()?;
     // The programs first: tests start them as processes.
     run::step("programs", &["cargo", "build", "--package", "grange-bins"])?;
     let daemons = daemons::Daemons::start()?;

@@ -95,6 +95,9 @@ pub struct Flags {
     /// must be given with --substitute-urls
     #[arg(long, value_name = "FILE|KEY", num_args = 1.., value_delimiter = ' ')]
     pub substitute_keys: Vec<String>,
+    /// A file with the CA certificates to trust, in PEM, for these servers, if they are https [default: the system's]
+    #[arg(long, value_name = "FILE")]
+    pub substitute_ca: Option<PathBuf>,
     /// Where the daemon listens, for --builder guix and nix [default: /var/guix/daemon-socket/socket,
     /// /nix/var/nix/daemon-socket/socket]
     #[arg(long, value_name = "PATH")]

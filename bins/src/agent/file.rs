@@ -48,6 +48,8 @@ pub struct ConfigFile {
     /// Whose signatures count there.
     #[serde(default)]
     pub substitute_keys: Vec<String>,
+    /// CA certificates to trust there.
+    pub substitute_ca: Option<PathBuf>,
     /// How many results are sent at once.
     pub uploads: Option<u32>,
     /// How many results may wait to be sent before no further build is begun.
@@ -155,6 +157,7 @@ impl ConfigFile {
             &mut self.password_file,
             &mut self.state_dir,
             &mut self.ca,
+            &mut self.substitute_ca,
             &mut sandbox.store,
             &mut sandbox.build_directory,
             &mut sandbox.certificates,

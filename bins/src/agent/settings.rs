@@ -104,7 +104,8 @@ impl Settings {
         let mut upstream = UpstreamSettings {
             urls: flags.substitute_urls.clone(),
             keys: flags.substitute_keys.clone(),
-            ca: ca.clone(),
+            // What is trusted about the farm says nothing of the servers of others.
+            ca: flags.substitute_ca.clone().or(file.substitute_ca),
         };
         upstream.or(file.substitute_urls, file.substitute_keys);
         let sources = match &flags.derivation_substitute_urls[..] {
@@ -285,6 +286,34 @@ mod tests {
             assert_eq!(Some(&*daemon.socket), kind.socket().map(Path::new));
             assert_eq!(farm_key, has_key.then(|| PathBuf::from("/s/keys/farm.sec")));
         }
+    }
+
+    #[test]
+    fn the_ca_of_the_farm_is_not_that_of_substitute_servers() {
+        let directory = tempfile::tempdir().unwrap();
+        let password = directory.path().join("password");
+        std::fs::write(&password, "secret\n").unwrap();
+        let file = directory.path().join("agent.toml");
+        std::fs::write(&file, "substitute-ca = \"others.pem\"\n").unwrap();
+        let mut flags = Flags {
+            coordinator: Some("https://127.0.0.1:1".into()),
+            uuid: Some(UUID.parse().unwrap()),
+            password_file: Some(password),
+            state_dir: Some("/s".into()),
+            ca: Some("/farm.pem".into()),
+            ..Flags::default()
+        };
+        let cas = |flags: &Flags| {
+            let settings = Settings::new(flags).unwrap();
+            (settings.ca, settings.upstream.ca)
+        };
+        let farm = Some(PathBuf::from("/farm.pem"));
+        assert_eq!(cas(&flags), (farm.clone(), None));
+        flags.config = Some(file);
+        let others = directory.path().join("others.pem");
+        assert_eq!(cas(&flags), (farm.clone(), Some(others)));
+        flags.substitute_ca = Some("/mine.pem".into());
+        assert_eq!(cas(&flags), (farm, Some("/mine.pem".into())));
     }
 
     #[test]

@@ -8,13 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use grange_derivation::graph::{GraphError, topological};
 use grange_derivation::{Derivation, StorePath};
-use grange_interfaces::Fault;
 use grange_interfaces::message::{Answer, Message};
 
 use super::{Client, ClientError, ClosureSource, SourceError, SourceInfo};
 
 /// The most paths in one question.
 const PATHS: usize = 2_000;
+/// As what it asks which version of the protocol is spoken.
+const SOFTWARE: &str = concat!("grange ", env!("CARGO_PKG_VERSION"));
 
 /// What has to be sent, each list with inputs before those that need them.
 #[derive(Debug, Default)]
@@ -136,14 +137,14 @@ impl Client {
         for part in paths.chunks(PATHS) {
             let (derivations, items) = sorted(part.to_vec(), derivations);
             let message = Message::Obtain { derivations, items };
-            let lacking = match self.ask(message).await {
-                Ok(Answer::Lacking { derivations, items }) => [derivations, items].concat(),
-                Ok(_) => return Err(ClientError::Answer { question: "Obtain" }),
-                // A coordinator that is older does not know the question.
-                Err(ClientError::Refused(refusal)) if refusal.fault == Fault::Caller => {
-                    part.to_vec()
-                }
-                Err(error) => return Err(error),
+            // A coordinator that is older does not know the question, and obtains nothing.
+            let lacking = if self.hello(SOFTWARE).await?.version < message.since() {
+                part.to_vec()
+            } else {
+                let Answer::Lacking { derivations, items } = self.ask(message).await? else {
+                    return Err(ClientError::Answer { question: "Obtain" });
+                };
+                [derivations, items].concat()
             };
             let mut lacking = lacking.iter();
             if let Some(error) = lacking.find_map(|path| not_there.remove(path)) {

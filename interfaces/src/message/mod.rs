@@ -99,7 +99,7 @@ pub enum Message {
     },
     /// Has upstream substitute servers give what they have of these, with all that it refers to: texts of derivations
     /// are fetched, other items count as available. Answered with [`Answer::Lacking`]: what is not here after that.
-    /// Since version 2.
+    /// From version 2 on.
     Obtain {
         /// Paths of derivations.
         derivations: Vec<String>,
@@ -240,9 +240,38 @@ impl Message {
     /// The first version of the protocol in which it can be said.
     #[must_use]
     pub fn since(&self) -> u16 {
+        // All are named, so that whoever adds one decides.
         match self {
-            Self::Held | Self::Prune(_) | Self::Sweep { .. } => 2,
-            _ => 1,
+            Self::Hello { .. }
+            | Self::Exchange(_)
+            | Self::Job { .. }
+            | Self::AppendLog { .. }
+            | Self::LogOffset { .. }
+            | Self::UploadOffset { .. }
+            | Self::AppendUpload { .. }
+            | Self::Report { .. }
+            | Self::Lacking { .. }
+            | Self::PutDerivations
+            | Self::PutItems { .. }
+            | Self::Submit { .. }
+            | Self::Cancel { .. }
+            | Self::Build { .. }
+            | Self::Builds { .. }
+            | Self::Counts
+            | Self::Facts { .. }
+            | Self::Log { .. }
+            | Self::Items { .. }
+            | Self::FetchItem { .. }
+            | Self::Derivations { .. }
+            | Self::Agents
+            | Self::Agent { .. }
+            | Self::NewAgent { .. }
+            | Self::NewPassword { .. }
+            | Self::RevokePasswords { .. }
+            | Self::PauseAgent { .. }
+            | Self::TagAgent { .. }
+            | Self::DeleteAgent { .. } => 1,
+            Self::Obtain { .. } | Self::Held | Self::Prune(_) | Self::Sweep { .. } => 2,
         }
     }
 }
@@ -337,7 +366,7 @@ pub struct FactView {
     /// When, in milliseconds since 1970.
     pub at_ms: u64,
     /// `submitted`, `started`, `setup-failed`, `expired`, `ended`, `reopened`, `available`, `lost`,
-    /// `agent-changed`, `pruned`.
+    /// `agent-changed`, `pruned`, `gone-upstream`.
     pub what: String,
     /// The builds that it is about.
     pub builds: Vec<BuildId>,

@@ -16,6 +16,10 @@ struct State {
     asked: usize,
     sent: Vec<String>,
     refusals: usize,
+    /// It speaks version 1 of the protocol.
+    is_old: bool,
+    /// It knows the question, and refuses it.
+    will_not_obtain: bool,
 }
 
 impl State {
@@ -33,6 +37,15 @@ impl State {
                 derivations.retain(|path| !self.has.contains(path));
                 items.retain(|path| !self.has.contains(path));
                 Answer::Lacking { derivations, items }
+            }
+            Message::Hello { .. } => Answer::Hello {
+                version: if self.is_old { 1 } else { 2 },
+                software: "a closure".to_owned(),
+                store_dirs: vec![],
+            },
+            Message::Obtain { .. } if self.is_old => panic!("it does not know the question"),
+            Message::Obtain { .. } if self.will_not_obtain => {
+                return Err(Refusal::new(Fault::Caller, "not these"));
             }
             // It has no substitute servers.
             Message::Obtain { derivations, items } => Answer::Lacking { derivations, items },
@@ -206,6 +219,26 @@ async fn an_incomplete_closure_is_the_callers() {
         )
     );
     assert!(state.lock().unwrap().sent.is_empty());
+}
+
+#[tokio::test]
+async fn who_does_not_know_how_to_obtain_is_not_asked_and_who_refuses_is_heard() {
+    let (derivations, _) = chain(2);
+    for is_old in [true, false] {
+        let mut memory = MemorySource::new();
+        memory.add(&derivations[1]);
+        let state = Arc::new(Mutex::new(State {
+            is_old,
+            will_not_obtain: true,
+            ..State::default()
+        }));
+        let error = submit(&state, &derivations[1], memory).await.unwrap_err();
+        match error {
+            ClientError::Source(_) => assert!(is_old),
+            ClientError::Refused(refusal) => assert!(!is_old && refusal.message == "not these"),
+            other => panic!("{other}"),
+        }
+    }
 }
 
 #[tokio::test]

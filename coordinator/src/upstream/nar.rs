@@ -36,7 +36,11 @@ pub(crate) async fn nar(
     })?;
     let nar = match shared.upstreams.all().nar(&info).await {
         Ok(nar) => nar,
-        Err(refusal) if shared.silent.has_been(record.item.digest, &*shared.clock) => {
+        Err(refusal)
+            if shared
+                .silent
+                .no_answer(shared.clock.now(), record.item.digest) =>
+        {
             tracing::warn!(path = %info.path, %refusal, "it counts as gone upstream");
             None
         }

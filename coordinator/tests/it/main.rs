@@ -16,6 +16,7 @@ mod items;
 mod logs;
 mod meaning;
 mod outputs;
+mod patience;
 mod peers;
 mod prune;
 mod restart;

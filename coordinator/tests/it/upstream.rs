@@ -29,7 +29,7 @@ fn asking(setup: Setup, upstream: &Arc<MemoryUpstream>) -> Setup {
     Setup { upstreams, ..setup }
 }
 
-fn out(derivation: &Instantiated) -> StorePath {
+pub(crate) fn out(derivation: &Instantiated) -> StorePath {
     derivation.output("out").unwrap().clone()
 }
 
@@ -47,7 +47,7 @@ fn all(derivations: &[&Instantiated]) -> MemorySource {
     source
 }
 
-async fn submit(
+pub(crate) async fn submit(
     farm: &Farm,
     request: BuildRequest,
     derivations: &[&Instantiated],
@@ -57,7 +57,7 @@ async fn submit(
     (id, accepted[0].0)
 }
 
-async fn fetch(
+pub(crate) async fn fetch(
     agent: &Agent,
     path: &StorePath,
     offset: u64,

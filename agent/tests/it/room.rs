@@ -78,9 +78,11 @@ async fn what_other_attempts_need_is_kept() {
         .await;
     *rig.store.free.lock().unwrap() = 0;
     rig.assign(2, "second");
-    while rig.store.collected.lock().unwrap().len() < 2 {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    rig.farm
+        .until("more garbage", |_| {
+            rig.store.collected.lock().unwrap().len() == 2
+        })
+        .await;
     let (_, keep, _) = rig.store.collected.lock().unwrap()[1].clone();
     for path in [&here, first.output("out").unwrap()] {
         assert!(keep.contains(path), "{path} is not among {keep:?}");

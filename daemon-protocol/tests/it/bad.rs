@@ -1,5 +1,6 @@
 //! Daemons that are not as they should be.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use grange_model::{FailureKind, SetupProblem};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixListener;
 
-use crate::fake::{Fake, LAST, Script, error, log};
+use crate::fake::{Collected, Fake, LAST, Script, error, log};
 use crate::rig::{FirstOutput, LIMITS, Outcome, body, item, run};
 
 fn drv() -> Instantiated {
@@ -321,12 +322,29 @@ async fn it_says_that_it_has_built_what_it_has_not() {
 }
 
 #[tokio::test]
-async fn garbage_is_counted() {
+async fn garbage_is_counted_and_what_is_kept_is_said_before() {
+    /// The daemon's numbers for saying what is dead, and for deleting it.
+    const SAY: u64 = 1;
+    const DELETE: u64 = 2;
     let fake = Fake::start(script(&[]));
     let store = DaemonStore::connect(config(&fake)).await.unwrap();
-    let keep = [drv().path];
+    let drv = drv();
+    let keep = [drv.path.clone()];
     let freed = store.collect_garbage(1 << 20, &keep, true).await.unwrap();
-    assert_eq!(freed.bytes, 4242);
+    assert_eq!((freed.items, freed.bytes), (1, 4242));
+    // What was said before counts only if the daemon knows its size.
+    let freed = store.collect_garbage(1, &keep, false).await.unwrap();
+    assert_eq!((freed.items, freed.bytes), (0, 0));
+    let kept: BTreeSet<_> = keep.iter().map(ToString::to_string).collect();
+    let collected = |action, bytes| Collected {
+        action,
+        kept: kept.clone(),
+        bytes,
+    };
+    assert_eq!(
+        *fake.script.collected.lock().unwrap(),
+        [collected(DELETE, 1 << 20), collected(SAY, u64::MAX)]
+    );
 }
 
 #[tokio::test]

@@ -26,6 +26,10 @@ pub(crate) struct Script {
     pub(crate) valid: Mutex<BTreeSet<String>>,
     /// What it says to each request for a build; the last one again and again.
     pub(crate) builds: Mutex<Vec<Vec<u8>>>,
+    /// What it was asked to keep.
+    pub(crate) rooted: Mutex<BTreeSet<String>>,
+    /// Each collection of garbage that it was asked for.
+    pub(crate) collected: Mutex<Vec<Collected>>,
     /// What becomes valid with a build.
     pub(crate) made: Vec<String>,
     /// The nar that each item has.
@@ -35,6 +39,15 @@ pub(crate) struct Script {
     /// How many bytes it says in all, before it closes whatever is open; and whether it says nothing more instead.
     pub(crate) budget: Option<usize>,
     pub(crate) stall: bool,
+}
+
+/// What a collection of garbage was to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Collected {
+    pub(crate) action: u64,
+    /// What it was asked to keep by then.
+    pub(crate) kept: BTreeSet<String>,
+    pub(crate) bytes: u64,
 }
 
 /// Runs until it is dropped.
@@ -139,7 +152,8 @@ impl Talk {
                 return Ok(self.build());
             }
             11 => {
-                self.string().await?;
+                let path = self.string().await?;
+                self.script.rooted.lock().unwrap().insert(path);
                 answer.number(LAST).number(1);
             }
             16 => {
@@ -164,11 +178,20 @@ impl Talk {
                 answer.number(LAST);
             }
             20 => {
-                self.number().await?;
+                let action = self.number().await?;
                 self.strings().await?;
-                for _ in 0..5 {
+                self.number().await?;
+                let bytes = self.number().await?;
+                for _ in 0..3 {
                     self.number().await?;
                 }
+                let kept = self.script.rooted.lock().unwrap().clone();
+                let mut collected = self.script.collected.lock().unwrap();
+                collected.push(Collected {
+                    action,
+                    kept,
+                    bytes,
+                });
                 answer.number(LAST).number(1).bytes(b"anything");
                 answer.number(4242).number(0);
             }

@@ -71,9 +71,25 @@ on_both! {
     }
 
     async fn garbage_is_said_and_stays(farm) {
-        let drv = farm.drv(farm.shell("garbage", "echo garbage > $out"));
-        farm.build(&drv).await.built();
-        farm.store.collect_garbage(u64::MAX, &[], false).await.unwrap();
+        let gone = crate::rig::farm(farm.dialect).await.unwrap();
+        let drv = gone.drv(gone.shell("garbage", "echo garbage > $out"));
+        let nar_size = gone.build(&drv).await.built().outputs[0].nar_size;
+        // It lingers until who made it is gone.
+        drop(gone);
+        let dead = async {
+            loop {
+                let dead = farm.store.collect_garbage(u64::MAX, &[], false).await.unwrap();
+                if dead.bytes >= nar_size {
+                    return dead;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let dead = tokio::time::timeout(Duration::from_secs(30), dead).await;
+        assert!(dead.expect("it is garbage").items > 0);
+        // No more is said than was asked for.
+        let one = farm.store.collect_garbage(1, &[], false).await.unwrap();
+        assert_eq!(one.items, 1);
         let info = farm.store.query(std::slice::from_ref(drv.out())).await.unwrap();
         assert!(info[0].is_some());
     }

@@ -19,6 +19,7 @@ mod outputs;
 mod patience;
 mod peers;
 mod prune;
+mod prune_races;
 mod restart;
 mod submit;
 mod sweep;

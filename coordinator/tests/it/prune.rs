@@ -1,36 +1,19 @@
 //! Outputs that nothing keeps go; no others do.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use grange_artifacts_dir::ArtifactsDir;
 use grange_derivation::{Instantiated, StorePath};
 use grange_interfaces::message::{BuildRequest, PruneRequest, PruneView};
 use grange_interfaces::{Clock, Fault, Refusal};
-use grange_model::{BuildId, BuildState, Tags};
-use grange_store_sqlite::{SqliteConfig, SqliteDatastore};
-use grange_testing::MemoryDatastore;
+use grange_model::{BuildState, Tags};
 
-use crate::agent::{Agent, made, succeeded};
+use crate::agent::{Agent, made};
 use crate::clock::ManualClock;
-use crate::farm::{Farm, Setup, builder, derivation, request, within};
-use crate::gates::GatedDatastore;
+use crate::farm::{Farm, builder, derivation, request, within};
 use crate::items::{put, text};
 use crate::restart::on_disk;
-
-/// A farm on SQLite and a directory that can be held up.
-async fn gated(dir: &Path) -> (Farm, Arc<GatedDatastore<SqliteDatastore>>) {
-    let store = SqliteDatastore::open(dir.join("db"), SqliteConfig::default()).unwrap();
-    let datastore = Arc::new(GatedDatastore::new(store));
-    let setup = Setup {
-        datastore: Arc::clone(&datastore) as _,
-        artifacts: Arc::new(ArtifactsDir::open(dir.join("artifacts")).unwrap()),
-        ..Setup::default()
-    };
-    (setup.start().await, datastore)
-}
 
 /// Builds it, with an output that refers to those of its inputs.
 async fn build_as(farm: &Farm, agent: &mut Agent, what: &Instantiated, request: BuildRequest) {
@@ -44,7 +27,10 @@ async fn build_as(farm: &Farm, agent: &mut Agent, what: &Instantiated, request: 
 }
 
 /// The attempt has an output that refers to whatever it may refer to.
-async fn succeed(agent: &Agent, attempt: grange_model::AttemptId) -> Result<(), Refusal> {
+pub(crate) async fn succeed(
+    agent: &Agent,
+    attempt: grange_model::AttemptId,
+) -> Result<(), Refusal> {
     let inputs = agent.job(attempt).await.unwrap().inputs;
     let inputs: Vec<_> = inputs
         .iter()
@@ -56,20 +42,20 @@ async fn succeed(agent: &Agent, attempt: grange_model::AttemptId) -> Result<(), 
     agent.succeed(attempt, b"", &[&out]).await
 }
 
-async fn build(farm: &Farm, agent: &mut Agent, what: &Instantiated) {
+pub(crate) async fn build(farm: &Farm, agent: &mut Agent, what: &Instantiated) {
     build_as(farm, agent, what, request(what)).await;
 }
 
-fn out(of: &Instantiated) -> String {
+pub(crate) fn out(of: &Instantiated) -> String {
     of.output("out").unwrap().to_string()
 }
 
-async fn prune(farm: &Farm, request: PruneRequest) -> PruneView {
+pub(crate) async fn prune(farm: &Farm, request: PruneRequest) -> PruneView {
     within(farm.client.prune(request)).await.unwrap()
 }
 
 /// All that may go.
-fn all(delete: bool) -> PruneRequest {
+pub(crate) fn all(delete: bool) -> PruneRequest {
     PruneRequest {
         max_bytes: Some(0),
         delete,
@@ -77,17 +63,17 @@ fn all(delete: bool) -> PruneRequest {
     }
 }
 
-fn paths(view: &PruneView) -> Vec<&str> {
+pub(crate) fn paths(view: &PruneView) -> Vec<&str> {
     view.items.iter().map(|item| &*item.path).collect()
 }
 
-async fn is_here(farm: &Farm, path: &str) -> bool {
+pub(crate) async fn is_here(farm: &Farm, path: &str) -> bool {
     let items = farm.client.items(vec![path.to_owned()], false).await;
     items.unwrap()[0].is_some()
 }
 
 /// Whether everything that is here is here with all that it refers to.
-async fn check_closures(farm: &Farm, paths: &[String]) {
+pub(crate) async fn check_closures(farm: &Farm, paths: &[String]) {
     for path in paths {
         let closure = farm.client.items(vec![path.clone()], true).await.unwrap();
         let closure: Vec<_> = closure.into_iter().flatten().collect();
@@ -97,6 +83,18 @@ async fn check_closures(farm: &Farm, paths: &[String]) {
             assert!(here, "{path} is here without {reference}");
         }
     }
+}
+
+/// Builds a derivation with two outputs.
+pub(crate) async fn build_two(farm: &Farm, agent: &mut Agent) -> Instantiated {
+    let two = builder("two").output("out").output("doc");
+    let two = two.instantiate().unwrap();
+    let id = farm.submit(&[&two]).await[0];
+    let attempt = agent.take().await.attempt;
+    let (plain, doc) = (made("out", b"out", &[]), made("doc", b"doc", &[]));
+    agent.succeed(attempt, b"", &[&plain, &doc]).await.unwrap();
+    assert_eq!(farm.state(id).await, BuildState::Succeeded);
+    two
 }
 
 #[tokio::test]
@@ -273,21 +271,14 @@ async fn age_tags_roots_and_size_choose() {
     assert!(is_here(&farm, &out(&new)).await);
 }
 
-/// A kept output refers to one of two outputs of a derivation, or one of them is a root, or there is room for one,
-/// or something that comes during the prune refers to one of them: the other stays, too.
+/// A kept output refers to one of two outputs of a derivation, or one of them is a root, or there is room for one: the
+/// other stays, too.
 #[tokio::test]
 async fn outputs_of_one_derivation_go_or_stay_together() {
-    let dir = tempfile::tempdir().unwrap();
-    let (farm, datastore) = gated(dir.path()).await;
+    let farm = Farm::new().await;
     let mut agent = farm.agent().await;
-    let two = builder("two").output("out").output("doc");
-    let two = two.instantiate().unwrap();
+    let two = build_two(&farm, &mut agent).await;
     let user = derivation("user", &[&two]);
-    let id = farm.submit(&[&two]).await[0];
-    let attempt = agent.take().await.attempt;
-    let (plain, doc) = (made("out", b"out", &[]), made("doc", b"doc", &[]));
-    agent.succeed(attempt, b"", &[&plain, &doc]).await.unwrap();
-    assert_eq!(farm.state(id).await, BuildState::Succeeded);
     build(&farm, &mut agent, &user).await;
     let [first, second] = ["out", "doc"].map(|name| two.output(name).unwrap().to_string());
 
@@ -309,63 +300,6 @@ async fn outputs_of_one_derivation_go_or_stay_together() {
         ..PruneRequest::default()
     };
     assert_eq!(prune(&farm, room).await.goes.count, 3);
-
-    // Something that refers to the other comes after all was read.
-    datastore.derivations.close();
-    let comes = async {
-        datastore.derivations.is_reached().await;
-        let (upload, nar) = text("text", b"about doc", &[two.output("doc").unwrap()]);
-        put(&farm, vec![upload], nar).await.unwrap();
-        datastore.derivations.open();
-    };
-    let (pruned, ()) = within(async { tokio::join!(farm.client.prune(all(true)), comes) }).await;
-    assert_eq!(paths(&pruned.unwrap()), [out(&user)]);
-    assert!(is_here(&farm, &first).await && is_here(&farm, &second).await);
-}
-
-/// The items are read page by page: a build ends when one output of its derivation would have been on the page that was
-/// just read, and the other comes with the next.
-#[tokio::test]
-async fn an_output_of_which_others_came_unseen_stays() {
-    let datastore = Arc::new(GatedDatastore::new(MemoryDatastore::new()));
-    let setup = Setup {
-        datastore: Arc::clone(&datastore) as _,
-        ..Setup::default()
-    };
-    let farm = setup.start().await;
-    let mut agent = farm.agent().await;
-    // Two pages of sources, so that the first one ends in the middle.
-    let texts = (0..2_000_u32).map(|number| text("text", &number.to_be_bytes(), &[]));
-    let (uploads, nars): (Vec<_>, Vec<_>) = texts.unzip();
-    let digest = |path: &str| *StorePath::parse_any(path).unwrap().digest();
-    let mut digests: Vec<_> = uploads.iter().map(|upload| digest(&upload.path)).collect();
-    digests.sort_unstable();
-    put(&farm, uploads, nars.concat()).await.unwrap();
-    let unlike = |what: &Instantiated| {
-        let [first, second] =
-            ["doc", "out"].map(|name| digest(&what.output(name).unwrap().to_string()));
-        first < digests[999] && second > digests[999]
-    };
-    let named = |number: u32| {
-        let builder = builder(&format!("two-{number}"))
-            .output("out")
-            .output("doc");
-        builder.instantiate().unwrap()
-    };
-    let two = (0..).map(named).find(unlike).unwrap();
-    farm.submit(&[&two]).await;
-    let attempt = agent.take().await.attempt;
-    datastore.items.close();
-    let comes = async {
-        datastore.items.is_reached().await;
-        let (plain, doc) = (made("out", b"out", &[]), made("doc", b"doc", &[]));
-        agent.succeed(attempt, b"", &[&plain, &doc]).await.unwrap();
-        datastore.items.open();
-    };
-    let (pruned, ()) = within(async { tokio::join!(farm.client.prune(all(true)), comes) }).await;
-    let pruned = pruned.unwrap();
-    assert_eq!((pruned.goes.count, pruned.stays.count), (0, 2_001));
-    assert_eq!(prune(&farm, all(true)).await.goes.count, 2);
 }
 
 /// What nothing refers to, and nobody builds any more, is of use as long as something is built with it; what it was made
@@ -443,143 +377,4 @@ async fn sources_and_what_unfinished_builds_need_stay() {
     farm.client.cancel(vec![id]).await.unwrap();
     let pruned = prune(&farm, all(true)).await;
     assert_eq!(paths(&pruned), [out(&two)]);
-}
-
-/// A prune has read the items, or all that it reads, when something comes that refers to one of them; it is acknowledged
-/// before the prune deletes.
-#[tokio::test]
-async fn what_comes_during_a_prune_keeps_what_it_refers_to() {
-    for case in 0..4 {
-        let dir = tempfile::tempdir().unwrap();
-        let (farm, datastore) = gated(dir.path()).await;
-        let mut agent = farm.agent().await;
-        let low = derivation("low", &[]);
-        let one = derivation("one", &[&low]);
-        let other = derivation("other", &[]);
-        let user = derivation("user", &[&one]);
-        for what in [&low, &one, &other] {
-            build(&farm, &mut agent, what).await;
-        }
-        let attempt = if case == 0 {
-            farm.submit(&[&user]).await;
-            Some(agent.take().await.attempt)
-        } else {
-            None
-        };
-        let gate = match case {
-            0 => &datastore.items,
-            _ => &datastore.derivations,
-        };
-        gate.close();
-        let comes = async {
-            gate.is_reached().await;
-            match case {
-                // A report of a build that needed it, and does not any more when it comes to deleting.
-                0 => succeed(&agent, attempt.unwrap()).await.unwrap(),
-                1 => {
-                    let (upload, nar) = text("text", b"about one", &[one.output("out").unwrap()]);
-                    put(&farm, vec![upload], nar).await.unwrap();
-                }
-                2 => {
-                    let source = builder("late").source(one.output("out").unwrap().clone());
-                    let late = source.instantiate().unwrap();
-                    let body = crate::farm::frames(&[(&late.path.to_string(), &late.text)]);
-                    farm.put_derivations(body).await.unwrap();
-                }
-                // A build that the core has heard of only now.
-                _ => drop(farm.submit(&[&user]).await),
-            }
-            gate.open();
-        };
-        let (pruned, ()) =
-            within(async { tokio::join!(farm.client.prune(all(true)), comes) }).await;
-        let pruned = pruned.unwrap();
-        assert_eq!(paths(&pruned), [out(&other)], "case {case}");
-        assert_eq!(pruned.goes.count, 1);
-        assert!(is_here(&farm, &out(&low)).await);
-        check_closures(&farm, &[out(&one), out(&user)]).await;
-    }
-}
-
-/// An item is just being deleted when a client sends what refers to it: it waits, finds it gone, and
-/// says so.
-#[tokio::test]
-async fn who_refers_to_what_is_being_deleted_waits() {
-    let dir = tempfile::tempdir().unwrap();
-    let (farm, datastore) = gated(dir.path()).await;
-    let mut agent = farm.agent().await;
-    let one = derivation("one", &[]);
-    build(&farm, &mut agent, &one).await;
-    datastore.removal.close();
-    let comes = async {
-        datastore.removal.is_reached().await;
-        let (upload, nar) = text("text", b"about one", &[one.output("out").unwrap()]);
-        let mut sent = Box::pin(put(&farm, vec![upload], nar));
-        tokio::select! {
-            biased;
-            early = &mut sent => panic!("{early:?}"),
-            () = async { for _ in 0..100 { tokio::task::yield_now().await } } => {}
-        }
-        datastore.removal.open();
-        sent.await.unwrap_err()
-    };
-    let (pruned, refusal) =
-        within(async { tokio::join!(farm.client.prune(all(true)), comes) }).await;
-    assert_eq!(pruned.unwrap().goes.count, 1);
-    assert_eq!(refusal.fault, Fault::Caller, "{refusal}");
-    assert!(
-        refusal.message.contains("has to be sent before it"),
-        "{refusal}"
-    );
-}
-
-/// A client hangs up while what it sent is being committed, so that nobody relies on what that refers
-/// to any more: the prune reads the records only when the commit is durable.
-#[tokio::test]
-async fn a_prune_waits_for_what_is_being_committed() {
-    let dir = tempfile::tempdir().unwrap();
-    let (farm, datastore) = gated(dir.path()).await;
-    let mut agent = farm.agent().await;
-    let one = derivation("one", &[]);
-    build(&farm, &mut agent, &one).await;
-    datastore.commit.close();
-    let (upload, nar) = text("text", b"about one", &[one.output("out").unwrap()]);
-    tokio::select! {
-        sent = put(&farm, vec![upload.clone()], nar) => panic!("{sent:?}"),
-        () = datastore.commit.is_reached() => {}
-    }
-    let opens = async {
-        for _ in 0..100 {
-            tokio::task::yield_now().await;
-        }
-        datastore.commit.open();
-    };
-    let (pruned, ()) = within(async { tokio::join!(farm.client.prune(all(true)), opens) }).await;
-    assert_eq!(pruned.unwrap().goes.count, 0);
-    check_closures(&farm, &[upload.path, out(&one)]).await;
-    assert!(is_here(&farm, &out(&one)).await);
-}
-
-/// One at a time, and those who report meanwhile are not held up.
-#[tokio::test]
-async fn prunes_come_one_after_the_other() {
-    let dir = tempfile::tempdir().unwrap();
-    let (farm, datastore) = gated(dir.path()).await;
-    let mut agent = farm.agent().await;
-    datastore.items.close();
-    let second = async {
-        datastore.items.is_reached().await;
-        let refused = farm.client.prune(all(true)).await.unwrap_err();
-        assert!(refused.to_string().contains("under way"), "{refused}");
-        let what = derivation("one", &[]);
-        let id: BuildId = farm.submit(&[&what]).await[0];
-        let attempt = agent.take().await.attempt;
-        let made = made("out", b"x", &[]);
-        agent.upload(attempt, &made).await;
-        agent.report(attempt, succeeded(&[&made], 0)).await.unwrap();
-        assert_eq!(farm.state(id).await, BuildState::Succeeded);
-        datastore.items.open();
-    };
-    let (first, ()) = within(async { tokio::join!(farm.client.prune(all(true)), second) }).await;
-    first.unwrap();
 }

@@ -1,6 +1,7 @@
 //! Closures: everything reachable, inputs before their users.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::convert::Infallible;
 use std::fmt::{Debug, Display};
 use std::hash::Hash;
 
@@ -95,10 +96,62 @@ where
     Ok(order)
 }
 
+/// Those of the roots, and of all that they refer to, of which `references` knows something: references first, each once.
+/// What refers to itself is no circle. `references` is asked once for each item.
+///
+/// # Errors
+/// If items refer to each other.
+pub fn references_first<K, I>(
+    roots: impl IntoIterator<Item = K>,
+    references: impl Fn(&K) -> Option<I>,
+) -> Result<Vec<K>, GraphError<K, Infallible>>
+where
+    K: Clone + Eq + Hash + Debug + Display,
+    I: IntoIterator<Item = K>,
+{
+    let mut unknown = HashSet::new();
+    let others = |item: &K| {
+        let Some(references) = references(item) else {
+            unknown.insert(item.clone());
+            return Ok(Vec::new());
+        };
+        let others = references.into_iter().filter(|other| other != item);
+        Ok(others.collect())
+    };
+    let mut order = topological(roots, others)?;
+    order.retain(|item| !unknown.contains(item));
+    Ok(order)
+}
+
+/// The same, without what is lacking or refers to something lacking, directly or not.
+///
+/// # Errors
+/// If items refer to each other.
+pub fn whole<K, I>(
+    roots: impl IntoIterator<Item = K>,
+    references: impl Fn(&K) -> Option<I>,
+    lacks: impl Fn(&K) -> bool,
+) -> Result<Vec<K>, GraphError<K, Infallible>>
+where
+    K: Clone + Eq + Hash + Debug + Display,
+    I: IntoIterator<Item = K>,
+{
+    let mut order = references_first(roots, &references)?;
+    let mut torn = HashSet::new();
+    order.retain(|item| {
+        let mut needed = references(item).into_iter().flatten();
+        let is_whole = !lacks(item) && !needed.any(|other| lacks(&other) || torn.contains(&other));
+        if !is_whole {
+            torn.insert(item.clone());
+        }
+        is_whole
+    });
+    Ok(order)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::convert::Infallible;
 
     fn order(
         edges: &[(u32, &[u32])],
@@ -138,6 +191,34 @@ mod tests {
             Ok((*item < 500_000).then(|| item + 1))
         };
         assert_eq!(topological([0], inputs).unwrap().len(), 500_001);
+    }
+
+    fn references(item: &u32) -> Option<Vec<u32>> {
+        match item {
+            1 => Some(vec![1, 3, 2]),
+            2 => Some(vec![4, 9]),
+            3 | 4 => Some(vec![]),
+            5 => Some(vec![6]),
+            6 => Some(vec![5]),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn references_come_first_without_what_is_unknown() {
+        let order = |roots: &[u32]| references_first(roots.iter().copied(), references);
+        assert_eq!(order(&[8, 1]).unwrap(), [3, 4, 2, 1]);
+        assert_eq!(order(&[5]), Err(GraphError::Cycle(vec![5, 6])));
+    }
+
+    #[test]
+    fn what_needs_something_lacking_is_not_whole() {
+        let order = |lacking| whole([1, 3], references, |item| *item == lacking).unwrap();
+        assert_eq!(order(8), [3, 4, 2, 1]);
+        // Nobody knows what it refers to, and nobody has it.
+        assert_eq!(order(9), [3, 4]);
+        assert_eq!(order(4), [3]);
+        assert_eq!(order(3), [4, 2]);
     }
 
     #[test]

@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use grange_derivation::{Derivation, StorePath, nar};
+use grange_derivation::{Derivation, StorePath, graph, nar};
 use grange_interfaces::{ItemInfo, LocalStoreError};
 use grange_model::NarHash;
 use sha2::Digest;
 
-use super::inputs::{references_first, sorted};
+use super::inputs::{circle, sorted};
 use super::job::Verified;
 use super::upstream::gather;
 use super::{Problem, StepError};
@@ -44,9 +44,10 @@ pub(crate) async fn provide(shared: &Shared, verified: &Verified) -> Result<(), 
     sources(shared, &texts).await?;
     let references = |path: &StorePath| {
         let text = texts.get(path)?;
-        Some(text.derivation.references().into_iter().collect())
+        Some(text.derivation.references())
     };
-    for path in references_first(root, references) {
+    let order = graph::references_first(root, references).map_err(|error| circle(&error))?;
+    for path in order {
         if path != verified.path {
             import(shared, &path, &texts[&path]).await?;
         }
@@ -135,7 +136,7 @@ async fn sources(shared: &Shared, texts: &HashMap<StorePath, Text>) -> Result<()
     let mut fetch = wanted;
     if !elsewhere.fetch.is_empty() {
         fetch.extend(elsewhere.fetch);
-        fetch = sorted(fetch);
+        fetch = sorted(fetch)?;
     }
     fetch.retain(|item| lacking.contains(&item.info.path));
     Ok(shared.fetcher.fetch(fetch).await?)

@@ -1,7 +1,9 @@
 //! Which inputs a build sees, and which of them have to be fetched.
 
 use std::collections::{HashMap, HashSet};
+use std::convert::Infallible;
 
+use grange_derivation::graph::{self, GraphError};
 use grange_derivation::{Derivation, StorePath};
 use grange_interfaces::message::JobAnswer;
 use grange_interfaces::{ItemInfo, LocalStore, LocalStoreError};
@@ -94,7 +96,7 @@ impl Offered {
         let mut wanted = self.wanted;
         if !elsewhere.fetch.is_empty() {
             wanted.extend(elsewhere.fetch);
-            wanted = sorted(wanted);
+            wanted = sorted(wanted)?;
         }
         all.extend(wanted.iter().map(|item| item.info.path.clone()));
         wanted.retain(|item| fetch.contains(&item.info.path));
@@ -103,15 +105,15 @@ impl Offered {
 }
 
 /// The same items, references first.
-pub(crate) fn sorted(items: Vec<Wanted>) -> Vec<Wanted> {
-    let roots = items.iter().map(|item| item.info.path.clone()).collect();
+pub(crate) fn sorted(items: Vec<Wanted>) -> Result<Vec<Wanted>, StepError> {
+    let roots: Vec<_> = items.iter().map(|item| item.info.path.clone()).collect();
     let mut items: HashMap<_, _> = items
         .into_iter()
         .map(|item| (item.info.path.clone(), item))
         .collect();
     let references = |path: &StorePath| Some(items.get(path)?.info.references.clone());
-    let order = references_first(roots, references);
-    order.iter().filter_map(|path| items.remove(path)).collect()
+    let order = graph::references_first(roots, references).map_err(|error| circle(&error))?;
+    Ok(order.iter().filter_map(|path| items.remove(path)).collect())
 }
 
 /// These items and all that they refer to, references first, without what is known.
@@ -140,41 +142,12 @@ async fn closure(
         order.extend(next.iter().map(|info| info.path.clone()));
     }
     let references = |path: &StorePath| Some(infos.get(path)?.references.clone());
-    Ok(references_first(order, references))
+    graph::references_first(order, references).map_err(|error| circle(&error))
 }
 
-/// Sorts items so that each stands behind all that it refers to; those of which `references` knows nothing are left
-/// out. Items of one store form no cycles but with themselves; where they did, the order within the cycle would be any.
-pub(crate) fn references_first(
-    roots: Vec<StorePath>,
-    references: impl Fn(&StorePath) -> Option<Vec<StorePath>>,
-) -> Vec<StorePath> {
-    enum Visit {
-        Enter(StorePath),
-        Leave(StorePath),
-    }
-    let mut sorted = Vec::new();
-    let mut seen = HashSet::new();
-    for root in roots {
-        let mut stack = vec![Visit::Enter(root)];
-        while let Some(visit) = stack.pop() {
-            match visit {
-                Visit::Enter(path) => {
-                    if seen.contains(&path) {
-                        continue;
-                    }
-                    let Some(before) = references(&path) else {
-                        continue;
-                    };
-                    seen.insert(path.clone());
-                    stack.push(Visit::Leave(path));
-                    stack.extend(before.into_iter().map(Visit::Enter));
-                }
-                Visit::Leave(path) => sorted.push(path),
-            }
-        }
-    }
-    sorted
+/// Items that refer to each other cannot be: no store would have them.
+pub(crate) fn circle(error: &GraphError<StorePath, Infallible>) -> StepError {
+    StepError::setup(Problem::Other, format!("inputs cannot be: {error}"))
 }
 
 pub(crate) fn failed(error: &LocalStoreError) -> StepError {

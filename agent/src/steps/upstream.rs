@@ -1,12 +1,12 @@
 //! What the coordinator does not have, from substitute servers: which items that takes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use grange_derivation::StorePath;
+use grange_derivation::{StorePath, graph};
 use grange_interfaces::{ItemInfo, Upstream};
 use tracing::info;
 
-use super::inputs::{failed, references_first};
+use super::inputs::{circle, failed};
 use super::{Problem, SetupFailure, StepError};
 use crate::fetch::Wanted;
 use crate::shared::Shared;
@@ -54,7 +54,7 @@ pub(crate) async fn gather(
         let next = search.ask_upstream(upstream, next).await;
         search.ask_coordinator(shared, next).await?;
     }
-    let lost = search.lost(&roots);
+    let lost = search.lost(roots)?;
     missing(&lost, search.why.as_deref())?;
     if !search.found.is_empty() {
         info!(
@@ -83,6 +83,8 @@ fn missing(paths: &[StorePath], why: Option<&str>) -> Result<(), StepError> {
 #[derive(Debug, Default)]
 struct Search {
     found: HashMap<StorePath, Wanted>,
+    /// What was found since the last look refers to.
+    referred: BTreeSet<StorePath>,
     local: HashMap<StorePath, ItemInfo>,
     nobody: HashSet<StorePath>,
     /// Why a server could not say whether it has something.
@@ -91,18 +93,19 @@ struct Search {
 
 impl Search {
     /// What is referred to and not looked for yet.
-    fn unknown(&self, known: &HashSet<StorePath>) -> Vec<StorePath> {
-        let references = self.found.values().flat_map(|item| &item.info.references);
-        let mut unknown: Vec<_> = references
-            .filter(|path| {
-                let seen = known.contains(path) || self.nobody.contains(path);
-                !seen && !self.found.contains_key(path) && !self.local.contains_key(path)
-            })
-            .cloned()
-            .collect();
-        unknown.sort();
-        unknown.dedup();
-        unknown
+    fn unknown(&mut self, known: &HashSet<StorePath>) -> Vec<StorePath> {
+        let mut unknown = std::mem::take(&mut self.referred);
+        unknown.retain(|path| {
+            let seen = known.contains(path) || self.nobody.contains(path);
+            !seen && !self.found.contains_key(path) && !self.local.contains_key(path)
+        });
+        unknown.into_iter().collect()
+    }
+
+    fn add(&mut self, item: Wanted) {
+        let references = item.info.references.iter().cloned();
+        self.referred.extend(references);
+        self.found.insert(item.info.path.clone(), item);
     }
 
     /// Those of these that the agent's store lacks.
@@ -136,7 +139,7 @@ impl Search {
         let mut rest = Vec::new();
         for (path, found) in paths.into_iter().zip(found) {
             match found {
-                Ok(Some(info)) => drop(self.found.insert(path, Wanted::of_upstream(info))),
+                Ok(Some(info)) => self.add(Wanted::of_upstream(info)),
                 Ok(None) => rest.push(path),
                 Err(error) => {
                     self.why.get_or_insert_with(|| error.to_string());
@@ -162,9 +165,9 @@ impl Search {
                 let message = format!("the coordinator offers a bad input: {error}");
                 StepError::setup(Problem::Other, message)
             })?;
-            let path = item.info.path.clone();
-            if !self.local.contains_key(&path) {
-                self.found.entry(path).or_insert(item);
+            let path = &item.info.path;
+            if !self.local.contains_key(path) && !self.found.contains_key(path) {
+                self.add(item);
             }
         }
         let found = &self.found;
@@ -173,25 +176,13 @@ impl Search {
         Ok(())
     }
 
-    /// Those of these that nobody has, or that refer to such a thing.
-    fn lost(&self, roots: &[StorePath]) -> Vec<StorePath> {
+    /// Those of these that nobody has, or that refer to such a thing, directly or not.
+    fn lost(&self, roots: Vec<StorePath>) -> Result<Vec<StorePath>, StepError> {
         let references = |path: &StorePath| Some(self.found.get(path)?.info.references.clone());
-        let mut lost = self.nobody.clone();
-        for path in references_first(roots.to_vec(), references) {
-            let item = &self.found[&path];
-            if item
-                .info
-                .references
-                .iter()
-                .any(|reference| lost.contains(reference))
-            {
-                lost.insert(path);
-            }
-        }
-        roots
-            .iter()
-            .filter(|path| lost.contains(path))
-            .cloned()
-            .collect()
+        let lacks = |path: &StorePath| self.nobody.contains(path);
+        let whole = graph::whole(roots.iter().cloned(), references, lacks);
+        let whole: HashSet<_> = whole.map_err(|error| circle(&error))?.into_iter().collect();
+        let lost = roots.into_iter().filter(|path| !whole.contains(path));
+        Ok(lost.collect())
     }
 }

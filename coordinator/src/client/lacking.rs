@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use grange_derivation::graph::{GraphError, topological};
+use grange_derivation::graph::{GraphError, references_first};
 use grange_derivation::{Derivation, StorePath};
 use grange_interfaces::message::{Answer, Message};
 
@@ -215,14 +215,8 @@ fn order<'a>(
     paths: impl Iterator<Item = &'a StorePath>,
     inputs: impl Fn(&StorePath) -> Option<&'a [StorePath]>,
 ) -> Result<Vec<StorePath>, SourceError> {
-    let known = |path: &StorePath| -> Result<Vec<StorePath>, std::convert::Infallible> {
-        let own = inputs(path).unwrap_or_default().iter();
-        Ok(own
-            .filter(|input| inputs(input).is_some())
-            .cloned()
-            .collect())
-    };
-    topological(paths.cloned(), known).map_err(|error| match error {
+    let inputs = |path: &StorePath| Some(inputs(path)?.to_vec());
+    references_first(paths.cloned(), inputs).map_err(|error| match error {
         GraphError::Cycle(paths) => {
             let names: Vec<String> = paths.iter().map(ToString::to_string).collect();
             SourceError::Cycle(names.join(" -> "))

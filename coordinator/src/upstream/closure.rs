@@ -1,11 +1,9 @@
 //! Items upstream with all that they refer to.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::convert::Infallible;
 
 use grange_coordinator_core::Input;
-use grange_derivation::StorePath;
-use grange_derivation::graph::topological;
+use grange_derivation::{StorePath, graph};
 use grange_interfaces::{ItemInfo, Refusal};
 use grange_model::{Key, Record, UpstreamRecord};
 
@@ -86,39 +84,23 @@ pub(super) async fn closure(
             }
         }
     }
-    Ok(complete(infos, lacking))
+    Ok(complete(infos, &lacking))
 }
 
 /// References first, without those that refer to something lacking, directly or not.
 fn complete(
     mut infos: BTreeMap<StorePath, ItemInfo>,
-    mut lacking: BTreeSet<StorePath>,
+    lacking: &BTreeSet<StorePath>,
 ) -> Vec<ItemInfo> {
-    let others = |path: &StorePath| {
-        let references = infos.get(path).map(|info| info.references.as_slice());
-        let others = references.unwrap_or_default().iter();
-        let others = others.filter(|it| *it != path && infos.contains_key(it));
-        Ok::<_, Infallible>(others.cloned().collect::<Vec<_>>())
-    };
-    let order = match topological(infos.keys().cloned(), others) {
-        Ok(order) => order,
+    let references = |path: &StorePath| Some(infos.get(path)?.references.clone());
+    let roots = infos.keys().cloned();
+    match graph::whole(roots, references, |path| lacking.contains(path)) {
+        Ok(order) => order.iter().filter_map(|path| infos.remove(path)).collect(),
         Err(error) => {
             tracing::warn!(%error, "what substitute servers say cannot be so, and is not taken");
-            return Vec::new();
-        }
-    };
-    let mut complete = Vec::new();
-    for path in order {
-        let Some(info) = infos.remove(&path) else {
-            continue;
-        };
-        if info.references.iter().any(|it| lacking.contains(it)) {
-            lacking.insert(path);
-        } else {
-            complete.push(info);
+            Vec::new()
         }
     }
-    complete
 }
 
 /// Makes of these items available what servers have; gives those that are not here and not upstream either.

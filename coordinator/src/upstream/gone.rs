@@ -6,7 +6,7 @@ use grange_model::{DerivationRecord, Digest, UpstreamRecord};
 
 use crate::available::{Available, available};
 use crate::handle::Handle;
-use crate::ingest::closure_of_items;
+use crate::ingest::torn;
 use crate::shared::Shared;
 
 /// Forgets that these are upstream, so that they are built when somebody needs them; unless one of them is here, or known
@@ -46,17 +46,16 @@ pub(crate) async fn forget_torn(
 ) -> Result<Vec<Digest>, Refusal> {
     let inputs: Vec<_> = record.inputs.iter().map(|input| input.output).collect();
     let found = available(shared, &inputs).await?;
-    let mut torn = Vec::new();
-    for (input, found) in inputs.into_iter().zip(found) {
-        if let Some(Available::Upstream(item)) = found
-            && !closure_of_items(shared, vec![input])
-                .await?
-                .missing
-                .is_empty()
-        {
-            torn.push(item);
-        }
-    }
-    gone(shared, handle, &torn.iter().collect::<Vec<_>>()).await?;
-    Ok(torn.into_iter().map(|item| item.item.digest).collect())
+    let upstream = inputs
+        .into_iter()
+        .zip(found)
+        .filter_map(|(input, found)| match found {
+            Some(Available::Upstream(item)) => Some((input, item)),
+            _ => None,
+        });
+    let (digests, mut items): (Vec<_>, Vec<_>) = upstream.unzip();
+    let torn = torn(shared, &digests).await?;
+    items.retain(|item| torn.contains(&item.item.digest));
+    gone(shared, handle, &items.iter().collect::<Vec<_>>()).await?;
+    Ok(items.into_iter().map(|item| item.item.digest).collect())
 }

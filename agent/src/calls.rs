@@ -1,16 +1,14 @@
 //! What an agent says to its coordinator, with the answers that belong to it.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use futures::StreamExt;
+use bytes::Bytes;
 use grange_derivation::StorePath;
 use grange_interfaces::message::{
     Answer, ExchangeAnswer, ExchangeRequest, ItemView, JobAnswer, Message, Report, VERSIONS,
 };
-use grange_interfaces::{Body, Clock, Endpoint, Fault, Peer, Refusal};
+use grange_interfaces::{Body, Clock, Endpoint, Fault, FrameError, Frames, Peer, Refusal};
 use grange_model::AttemptId;
 
 use crate::pause::pause;
@@ -28,7 +26,7 @@ pub(crate) struct Coordinator {
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Bytes of a derivation's text at most: no coordinator that keeps to its default takes a larger one.
-const MAX_FRAME: usize = 16 << 20;
+const MAX_TEXT: usize = 16 << 20;
 
 impl Coordinator {
     pub(crate) fn new(endpoint: Arc<dyn Endpoint>, peer: Peer, clock: Arc<dyn Clock>) -> Self {
@@ -195,21 +193,18 @@ impl Coordinator {
     pub(crate) async fn derivations(&self, paths: &[StorePath]) -> Result<Vec<Bytes>, Refusal> {
         let asked = paths.iter().map(ToString::to_string).collect();
         let message = Message::Derivations { paths: asked };
-        let (Answer::Derivations, Some(mut body)) = self.call(message, None).await? else {
+        let (Answer::Derivations, Some(body)) = self.call(message, None).await? else {
             return Err(unexpected("the question for derivations"));
         };
-        let broke = |error: io::Error| match error.kind() {
-            io::ErrorKind::InvalidData => Refusal::new(Fault::Peer, error.to_string()),
-            _ => Refusal::busy(error.to_string(), Duration::ZERO),
-        };
-        let mut held = BytesMut::new();
+        let mut frames = Frames::new(body, MAX_TEXT);
         let mut texts = Vec::with_capacity(paths.len());
         for path in paths {
-            let name = frame(&mut body, &mut held).await.map_err(broke)?;
+            let next = frames.next().await.and_then(|it| it.ok_or(FrameError::Cut));
+            let (name, text) = next.map_err(|error| broke(&error))?;
             if name != path.to_string().as_bytes() {
                 return Err(unexpected("the question for derivations"));
             }
-            texts.push(frame(&mut body, &mut held).await.map_err(broke)?);
+            texts.push(text);
         }
         Ok(texts)
     }
@@ -240,25 +235,12 @@ impl Coordinator {
     }
 }
 
-/// The next part of a body: its length in four bytes, then as many. What has come of the one after that is `held`.
-async fn frame(body: &mut Body, held: &mut BytesMut) -> io::Result<Bytes> {
-    let mut end = 4;
-    loop {
-        if let Some(length) = held.first_chunk() {
-            let length = u32::from_be_bytes(*length) as usize;
-            if length > MAX_FRAME {
-                let message = format!("a part of {length} bytes is not taken");
-                return Err(io::Error::new(io::ErrorKind::InvalidData, message));
-            }
-            end = 4 + length;
-        }
-        if held.len() >= end {
-            return Ok(held.split_to(end).freeze().slice(4..));
-        }
-        match body.next().await {
-            Some(piece) => held.extend_from_slice(&piece?),
-            None => return Err(io::ErrorKind::UnexpectedEof.into()),
-        }
+/// What is cut comes whole another time; what is too large does not become smaller.
+fn broke(error: &FrameError) -> Refusal {
+    match error {
+        FrameError::Body(error) => Refusal::busy(error.to_string(), Duration::ZERO),
+        FrameError::Cut => Refusal::busy(error.to_string(), Duration::ZERO),
+        other => Refusal::new(Fault::Peer, other.to_string()),
     }
 }
 
@@ -276,39 +258,4 @@ pub(crate) fn is_void(refusal: &Refusal) -> bool {
 /// When the other side wants to be asked again.
 pub(crate) fn retry_after(refusal: &Refusal) -> Option<Duration> {
     refusal.retry_after_ms.map(Duration::from_millis)
-}
-
-#[cfg(test)]
-mod tests {
-    use futures::stream;
-
-    use super::*;
-
-    async fn frames(pieces: &[&[u8]]) -> io::Result<Vec<Bytes>> {
-        let pieces: Vec<_> = pieces
-            .iter()
-            .map(|it| Ok(Bytes::copy_from_slice(it)))
-            .collect();
-        let (mut body, mut held) = (stream::iter(pieces).boxed(), BytesMut::new());
-        let mut frames = Vec::new();
-        for _ in 0..2 {
-            frames.push(frame(&mut body, &mut held).await?);
-        }
-        Ok(frames)
-    }
-
-    #[tokio::test]
-    async fn parts_may_be_cut_anywhere() {
-        let whole = b"\0\0\0\x03one\0\0\0\0";
-        for cut in 0..=whole.len() {
-            let (one, other) = whole.split_at(cut);
-            assert_eq!(frames(&[one, other]).await.unwrap(), [&b"one"[..], b""]);
-            if cut < whole.len() {
-                let error = frames(&[one]).await.unwrap_err();
-                assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
-            }
-        }
-        let error = frames(&[b"\xff\0\0\0"]).await.unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
-    }
 }

@@ -3,11 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::{BufMut, Bytes, BytesMut};
 use futures::{StreamExt, TryStreamExt, stream};
 use grange_derivation::StorePath;
-use grange_interfaces::Body;
 use grange_interfaces::message::{Answer, ItemUpload, Message};
+use grange_interfaces::{Body, frame};
 
 use super::batch::batches;
 use super::lacking::Lacking;
@@ -76,7 +75,12 @@ impl Client {
         for batch in batches(derivations, COUNT, TEXT_BYTES, |(_, size)| *size) {
             let mut frames = Vec::with_capacity(batch.len());
             for (path, _) in batch {
-                frames.push(frame(path, &source.derivation_text(path).await?)?);
+                let text = source.derivation_text(path).await?;
+                let framed = frame(&path.to_string(), &text);
+                frames.push(framed.map_err(|source| SourceError::Io {
+                    path: path.clone(),
+                    source,
+                })?);
             }
             let body = || counter.counted(stream::iter(frames.clone()).map(Ok).boxed());
             self.put(
@@ -164,25 +168,6 @@ impl Trouble {
     fn take(&self) -> Option<SourceError> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
-}
-
-/// A derivation in the body of [`Message::PutDerivations`].
-fn frame(path: &StorePath, text: &[u8]) -> Result<Bytes, SourceError> {
-    let name = path.to_string();
-    let mut frame = BytesMut::with_capacity(8 + name.len() + text.len());
-    for part in [name.as_bytes(), text] {
-        let Ok(length) = u32::try_from(part.len()) else {
-            let source =
-                std::io::Error::new(std::io::ErrorKind::FileTooLarge, "it has 4 GiB or more");
-            return Err(SourceError::Io {
-                path: path.clone(),
-                source,
-            });
-        };
-        frame.put_u32(length);
-        frame.put_slice(part);
-    }
-    Ok(frame.freeze())
 }
 
 /// The nars of these items, one after the other, each opened when the one before it has ended.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream;
 use grange_interfaces::message::Answer;
-use grange_interfaces::{Fault, Refusal, Source};
+use grange_interfaces::{Fault, Refusal, Source, frame};
 
 use super::dispatch::{Answered, CoordinatorEndpoint};
 use crate::available::{Available, available};
@@ -59,10 +59,7 @@ impl CoordinatorEndpoint {
                 refusal.message = format!("{path}: {}", refusal.message);
                 refusal
             })?;
-            texts.push(ingest::derivation_frames([(
-                path.as_str(),
-                text.as_slice(),
-            )]));
+            texts.push(frame(path, &text).expect("derivations that were taken are smaller"));
         }
         let body = stream::iter(texts.into_iter().map(Ok::<Bytes, std::io::Error>));
         Ok((Answer::Derivations, Some(body.boxed())))

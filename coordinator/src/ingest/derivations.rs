@@ -6,13 +6,13 @@
 
 use std::collections::BTreeMap;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use grange_coordinator_core::Input;
 use grange_derivation::{Derivation, DerivationHash, StorePath, derivation_hash, verify_outputs};
-use grange_interfaces::{Body, Fault, Refusal};
+use grange_interfaces::{Body, Fault, FrameError, Frames, Refusal};
 use grange_model::{DerivationRecord, InputRef, Item, Key, OutputRef, Record};
 
-use super::stream::Frames;
+use super::stream::broke_off;
 use crate::available::available;
 use crate::convert::{digest, item, parse_path, store_refusal, with_sources};
 use crate::handle::Handle;
@@ -33,7 +33,7 @@ pub(crate) async fn put_derivations(
     let mut records = Vec::new();
     // On their sources, until they are durable.
     let mut relied = Vec::new();
-    while let Some((path, text)) = frames.next().await? {
+    while let Some((path, text)) = frames.next().await.map_err(|error| bad_body(&error))? {
         let path = String::from_utf8(path.to_vec())
             .map_err(|_| Refusal::new(Fault::Caller, "a derivation's path is not text"))?;
         let path = parse_path(&shared.config, &path)?;
@@ -48,6 +48,13 @@ pub(crate) async fn put_derivations(
     store_records(handle, records).await?;
     drop(relied);
     Ok(())
+}
+
+fn bad_body(error: &FrameError) -> Refusal {
+    match error {
+        FrameError::Body(error) => broke_off(error),
+        other => Refusal::new(Fault::Caller, other.to_string()),
+    }
 }
 
 /// Makes verified records durable.
@@ -217,19 +224,4 @@ impl Verifier {
             features: features?,
         })
     }
-}
-
-/// The body of derivations: (length of path, path, length of text, text), lengths as u32 big-endian.
-pub(crate) fn derivation_frames<'a>(
-    derivations: impl IntoIterator<Item = (&'a str, &'a [u8])>,
-) -> Bytes {
-    let mut all = BytesMut::new();
-    for part in derivations
-        .into_iter()
-        .flat_map(|(path, text)| [path.as_bytes(), text])
-    {
-        all.put_u32(u32::try_from(part.len()).expect("derivations that were taken are smaller"));
-        all.put_slice(part);
-    }
-    all.freeze()
 }

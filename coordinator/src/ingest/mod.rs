@@ -9,7 +9,7 @@ mod stream;
 mod uploads;
 
 pub(crate) use closure::{closure_of_inputs, closure_of_items, torn};
-pub(crate) use derivations::{Verifier, derivation_frames, put_derivations, store_records};
+pub(crate) use derivations::{Verifier, put_derivations, store_records};
 pub(crate) use items::put_items;
 pub(crate) use log::{append_log, check_log, log_offset, log_upload, seal_log};
 pub(crate) use output::{Rejected, verify_outputs};

@@ -1,72 +1,11 @@
-//! Reading bodies piece by piece.
+//! Bodies that broke off, and bodies that are written.
 
 use std::io;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 use futures::StreamExt;
 use grange_interfaces::{Body, Fault, Refusal};
 use tokio::sync::mpsc;
-
-/// Pairs of a path and a text in a body.
-pub(crate) struct Frames {
-    body: Body,
-    buffer: BytesMut,
-    largest: usize,
-}
-
-impl Frames {
-    pub(crate) fn new(body: Body, largest: usize) -> Self {
-        Self {
-            body,
-            buffer: BytesMut::new(),
-            largest,
-        }
-    }
-
-    pub(crate) async fn next(&mut self) -> Result<Option<(Bytes, Bytes)>, Refusal> {
-        if !self.want(1).await? {
-            return Ok(None);
-        }
-        let path = self.part(4_096).await?;
-        let text = self.part(self.largest).await?;
-        Ok(Some((path, text)))
-    }
-
-    async fn part(&mut self, largest: usize) -> Result<Bytes, Refusal> {
-        self.need(4).await?;
-        let length = self.buffer.get_u32() as usize;
-        if length > largest {
-            return Err(Refusal::new(
-                Fault::Caller,
-                format!("a part of the body has {length} bytes; at most {largest} are taken"),
-            ));
-        }
-        self.need(length).await?;
-        Ok(self.buffer.split_to(length).freeze())
-    }
-
-    async fn need(&mut self, count: usize) -> Result<(), Refusal> {
-        if self.want(count).await? {
-            return Ok(());
-        }
-        Err(Refusal::new(
-            Fault::Caller,
-            "the body ends in the middle of a derivation",
-        ))
-    }
-
-    /// Whether so many bytes are there before the body ends.
-    async fn want(&mut self, count: usize) -> Result<bool, Refusal> {
-        while self.buffer.len() < count {
-            match self.body.next().await {
-                Some(Ok(piece)) => self.buffer.extend_from_slice(&piece),
-                Some(Err(error)) => return Err(broke_off(&error)),
-                None => return Ok(false),
-            }
-        }
-        Ok(true)
-    }
-}
 
 pub(crate) fn broke_off(error: &io::Error) -> Refusal {
     Refusal::new(Fault::Caller, format!("the body broke off: {error}"))

@@ -6,7 +6,7 @@
 //! read; a message or an answer that is added makes a new version.
 //!
 //! Bodies are named in the documentation of each message. `…Derivations` bodies are a sequence of
-//! (length of path: u32 big-endian, path, length of text: u32 big-endian, text).
+//! (length of path: u32 big-endian, path, length of text: u32 big-endian, text), read by [`Frames`](crate::Frames).
 
 mod agent;
 mod artifacts;

@@ -1,6 +1,7 @@
 //! One server after the other.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -30,6 +31,16 @@ pub struct SubstituteServers {
     stall_time: Duration,
 }
 
+/// A search for some items.
+#[derive(Debug)]
+struct Search {
+    end: Instant,
+    /// What to say of those that were not found by then.
+    why: String,
+    /// The place of the server that was being asked then.
+    slow: AtomicUsize,
+}
+
 impl SubstituteServers {
     /// Asks nobody yet.
     ///
@@ -53,16 +64,30 @@ impl SubstituteServers {
     }
 
     /// What the first server that has an item says of it.
-    async fn find_one(&self, path: &StorePath) -> Result<Option<ItemInfo>, UpstreamError> {
+    async fn find_one(
+        &self,
+        path: &StorePath,
+        search: &Search,
+    ) -> Result<Option<ItemInfo>, UpstreamError> {
         let mut failure = None;
-        for server in &self.servers {
+        let begun = Instant::now() < search.end;
+        for (place, server) in self.servers.iter().enumerate() {
             if server.useless(path).is_some() {
                 continue;
             }
-            match server.find(&self.http, &self.keys, path).await {
-                Ok(Some(offer)) => return Ok(Some(offer.info)),
-                Ok(None) => {}
-                Err(error) => failure = failure.or(Some(error)),
+            let found = server.find(&self.http, &self.keys, path);
+            match timeout_at(search.end, found).await {
+                Ok(Ok(Some(offer))) => return Ok(Some(offer.info)),
+                Ok(Ok(None)) => {}
+                Ok(Err(error)) => failure = failure.or(Some(error)),
+                Err(_) => {
+                    // What nobody was asked for in time was kept waiting by those that were asked for others.
+                    if begun {
+                        search.slow.store(place, Ordering::Relaxed);
+                    }
+                    let slow = self.servers.get(search.slow.load(Ordering::Relaxed));
+                    return Err(slow.unwrap_or(server).away(&search.why));
+                }
             }
         }
         failure.map_or(Ok(None), Err)
@@ -103,21 +128,16 @@ impl SubstituteServers {
 #[async_trait]
 impl Upstream for SubstituteServers {
     async fn find(&self, paths: &[StorePath]) -> Vec<Result<Option<ItemInfo>, UpstreamError>> {
-        let end = Instant::now() + self.find_time;
-        let look = async |path: &StorePath| match timeout_at(end, self.find_one(path)).await {
-            Ok(found) => found,
-            Err(_) => {
-                let why = format!(
-                    "{} items were not all found within {:?}",
-                    paths.len(),
-                    self.find_time
-                );
-                Err(self.servers.first().map_or_else(
-                    || UpstreamError::Gone(path.clone()),
-                    |server| server.away(&why),
-                ))
-            }
+        let search = Search {
+            end: Instant::now() + self.find_time,
+            why: format!(
+                "{} items were not all found within {:?}",
+                paths.len(),
+                self.find_time
+            ),
+            slow: AtomicUsize::new(0),
         };
+        let look = async |path: &StorePath| self.find_one(path, &search).await;
         stream::iter(paths)
             .map(look)
             .buffered(self.at_once)

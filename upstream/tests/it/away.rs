@@ -117,6 +117,27 @@ async fn a_search_has_an_end() {
 }
 
 #[tokio::test]
+async fn who_holds_up_a_search_is_named() {
+    let items: Vec<Item> = ('a'..='e')
+        .map(|name| Item::new(Dialect::Guix, &name.to_string(), 100))
+        .collect();
+    let paths: Vec<_> = items.iter().map(|item| item.path().clone()).collect();
+    let quick = Fake::of_files(vec![]).await;
+    let slow = Fake::start(|_, _| Reply::Silence).await;
+    let mut config = config(&[&quick, &slow]);
+    config.find_time = Duration::from_secs(1);
+    // So that the last ones have to wait for the first ones.
+    config.requests = 1;
+    let client = SubstituteServers::new(&config).unwrap();
+    for error in client.find(&paths).await {
+        let Err(UpstreamError::Unavailable { server, .. }) = error else {
+            panic!("{error:?}");
+        };
+        assert_eq!(server, slow.url().to_string());
+    }
+}
+
+#[tokio::test]
 async fn what_refuses_one_request_is_asked_others() {
     let [one, two] = ["a", "b"].map(Item::guix);
     let mut files = two.files();

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use crate::cli::{KeyValue, parse_key_value};
 use crate::sizes::parse_size;
+use crate::upstream::SubstituteFlags;
 
 /// Takes builds from a coordinator, builds them, and sends back what came of it
 ///
@@ -83,21 +84,9 @@ pub struct Flags {
     /// A file with the CA certificates to trust, in PEM, for an https coordinator [default: the system's]
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
-    /// Substitute servers of others, for inputs that the coordinator does not have; in the order in which to ask them
-    /// [default: none]
-    #[arg(long, value_name = "URL", num_args = 1.., value_delimiter = ' ')]
-    pub substitute_urls: Vec<String>,
-    /// Substitute servers that have sources of derivations, for those that the coordinator does not have; asked after the
-    /// former [default: none]
-    #[arg(long, value_name = "URL", num_args = 1.., value_delimiter = ' ')]
-    pub derivation_substitute_urls: Vec<String>,
-    /// Whose signatures count there: files like /etc/guix/acl or signing-key.pub, or public keys of Nix, NAME:BASE64;
-    /// must be given with --substitute-urls
-    #[arg(long, value_name = "FILE|KEY", num_args = 1.., value_delimiter = ' ')]
-    pub substitute_keys: Vec<String>,
-    /// A file with the CA certificates to trust, in PEM, for these servers, if they are https [default: the system's]
-    #[arg(long, value_name = "FILE")]
-    pub substitute_ca: Option<PathBuf>,
+    /// Where inputs come from that the coordinator does not have.
+    #[command(flatten)]
+    pub substitutes: SubstituteFlags,
     /// Where the daemon listens, for --builder guix and nix [default: /var/guix/daemon-socket/socket,
     /// /nix/var/nix/daemon-socket/socket]
     #[arg(long, value_name = "PATH")]

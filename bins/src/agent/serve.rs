@@ -48,7 +48,7 @@ pub(crate) async fn assemble(settings: Settings) -> anyhow::Result<Agent> {
     let config = client_config(settings.ca.as_deref(), SOFTWARE);
     let endpoint = HttpEndpoint::connect(settings.coordinator.clone(), config)
         .with_context(|| format!("cannot connect to {}", settings.coordinator))?;
-    let upstream = settings.upstream.open()?;
+    let upstream = settings.upstream.open_all()?;
     let (builder, store) = builder(settings.builder).await?;
     let parts = Parts {
         endpoint: Arc::new(endpoint),

@@ -101,18 +101,13 @@ impl Settings {
         let mut agent = AgentConfig::new(uuid, password, state_dir);
         configure(&mut agent, flags, &file)?;
         let ca = flags.ca.clone().or_else(|| file.ca.clone());
-        let mut upstream = UpstreamSettings {
-            urls: flags.substitute_urls.clone(),
-            keys: flags.substitute_keys.clone(),
-            // What is trusted about the farm says nothing of the servers of others.
-            ca: flags.substitute_ca.clone().or(file.substitute_ca),
-        };
-        upstream.or(file.substitute_urls, file.substitute_keys);
-        let sources = match &flags.derivation_substitute_urls[..] {
-            [] => file.derivation_substitute_urls,
-            flags => flags.to_vec(),
-        };
-        upstream.urls.extend(sources);
+        // What is trusted about the farm says nothing of the servers of others.
+        let upstream = flags.substitutes.or_file(UpstreamSettings {
+            urls: file.substitute_urls,
+            derivation_urls: file.derivation_substitute_urls,
+            keys: file.substitute_keys,
+            ca: file.substitute_ca,
+        });
         let builder = match kind.socket() {
             None => BuilderSettings::Sandbox {
                 store: StoreConfig::new(directory, store_dir),
@@ -312,7 +307,7 @@ mod tests {
         flags.config = Some(file);
         let others = directory.path().join("others.pem");
         assert_eq!(cas(&flags), (farm.clone(), Some(others)));
-        flags.substitute_ca = Some("/mine.pem".into());
+        flags.substitutes.substitute_ca = Some("/mine.pem".into());
         assert_eq!(cas(&flags), (farm, Some("/mine.pem".into())));
     }
 

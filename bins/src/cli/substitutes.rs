@@ -43,4 +43,7 @@ pub struct CheckArgs {
         value_delimiter = ' '
     )]
     pub keys: Vec<String>,
+    /// A file with the CA certificates to trust, in PEM, for those servers that are https [default: the system's]
+    #[arg(long, value_name = "FILE")]
+    pub substitute_ca: Option<PathBuf>,
 }

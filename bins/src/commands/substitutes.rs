@@ -36,19 +36,21 @@ struct Found {
 pub(super) async fn run(command: SubstitutesCommand, output: Output) -> anyhow::Result<Exit> {
     let SubstitutesCommand::Check(args) = command;
     let outputs: Vec<_> = outputs(&args).await?.into_iter().collect();
-    let mut missing: BTreeSet<_> = outputs.iter().map(ToString::to_string).collect();
+    let mut missing: BTreeSet<_> = outputs.iter().collect();
     let mut is_unavailable = false;
-    for url in &args.urls {
-        let server = UpstreamSettings {
-            urls: vec![url.clone()],
-            keys: args.keys.clone(),
-            ca: None,
-        };
-        let server = server.open()?.context("there is one server")?;
-        let found = ask(url, &*server, &outputs).await;
-        missing.retain(|path| found.missing.contains(path));
-        is_unavailable |= found.unavailable.is_some();
-        output.value(&found, show)?;
+    let servers = UpstreamSettings {
+        urls: args.urls,
+        keys: args.keys,
+        ca: args.substitute_ca,
+        ..UpstreamSettings::default()
+    };
+    for (url, server) in servers.open_each()? {
+        let asked = ask(url, &*server, &outputs).await;
+        for path in asked.has {
+            missing.remove(path);
+        }
+        is_unavailable |= asked.found.unavailable.is_some();
+        output.value(&asked.found, show)?;
     }
     Ok(match missing.is_empty() {
         true => Exit::Done,
@@ -84,7 +86,15 @@ async fn outputs(args: &CheckArgs) -> anyhow::Result<BTreeSet<StorePath>> {
     Ok(outputs)
 }
 
-async fn ask(url: &str, server: &dyn Upstream, outputs: &[StorePath]) -> Found {
+/// What a server has said.
+#[derive(Debug)]
+struct Asked<'a> {
+    found: Found,
+    has: Vec<&'a StorePath>,
+}
+
+async fn ask<'a>(url: &str, server: &dyn Upstream, outputs: &'a [StorePath]) -> Asked<'a> {
+    let mut has = Vec::new();
     let mut found = Found {
         server: url.to_owned(),
         outputs: outputs.len(),
@@ -100,6 +110,7 @@ async fn ask(url: &str, server: &dyn Upstream, outputs: &[StorePath]) -> Found {
                 Ok(Some(info)) => {
                     found.available += 1;
                     found.nar_size += info.nar_size;
+                    has.push(path);
                     continue;
                 }
                 Ok(None) => {}
@@ -109,7 +120,7 @@ async fn ask(url: &str, server: &dyn Upstream, outputs: &[StorePath]) -> Found {
             found.missing.push(path.to_string());
         }
     }
-    found
+    Asked { found, has }
 }
 
 fn show(found: &Found) -> String {

@@ -6,6 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use grange_substitutes::NarCompression;
 use grange_transport_http::ListenAddress;
 
+use crate::upstream::SubstituteFlags;
+
 /// Gives builds to agents, and keeps what comes of them
 ///
 /// Everything can be said in a configuration file (--config; `packaging/coordinator.toml` has all of it, commented);
@@ -86,18 +88,9 @@ pub struct Flags {
     /// it; beside it the next one, if `grange key rotate` has made one [default: STATE-DIR/keys/nix.sec, made if it is not there]
     #[arg(long = "nix-key", value_name = "FILE")]
     pub nix_keys: Vec<PathBuf>,
-    /// A substitute server whose outputs count as built: http://HOST:PORT/PATH or https://…; may be given several times,
-    /// and several at once with spaces between them [default: none]
-    #[arg(long, value_name = "URL", value_delimiter = ' ')]
-    pub substitute_urls: Vec<String>,
-    /// A substitute server that has derivations and their sources, for clients that do not have them; likewise
-    /// [default: none; those of --substitute-urls are asked in any case]
-    #[arg(long, value_name = "URL", value_delimiter = ' ')]
-    pub derivation_substitute_urls: Vec<String>,
-    /// Whose signatures count on what these servers have: a file as Guix and Nix have them (/etc/guix/acl, a .pub), or
-    /// a public key of Nix itself, NAME:BASE64; may be given several times
-    #[arg(long, value_name = "FILE|KEY", value_delimiter = ' ')]
-    pub substitute_keys: Vec<String>,
+    /// Whose outputs count as built.
+    #[command(flatten)]
+    pub substitutes: SubstituteFlags,
     /// A compression in which Guix clients are offered nars: zstd, gzip, lzip or none; may be given several times. All but
     /// zstd are made when they are first asked for [default: zstd and gzip]
     #[arg(long = "compression", value_name = "NAME")]

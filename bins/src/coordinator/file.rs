@@ -76,6 +76,8 @@ pub struct SubstitutesSection {
     pub derivation_urls: Option<Vec<String>>,
     /// Whose signatures count: files, or keys of Nix.
     pub keys: Option<Vec<String>>,
+    /// CA certificates to trust there.
+    pub ca: Option<PathBuf>,
     /// How long they are asked on behalf of one request.
     pub patience: Option<String>,
 }
@@ -147,6 +149,7 @@ impl ConfigFile {
             &mut self.admin_token_file,
             &mut self.publish.guix_key,
             &mut self.publish.nar_cache,
+            &mut self.substitutes.ca,
         ];
         let nix_keys = self.publish.nix_keys.iter_mut().flatten();
         for path in others.into_iter().flatten().chain(tls).chain(nix_keys) {

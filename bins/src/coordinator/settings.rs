@@ -172,30 +172,17 @@ fn upstreams(
     flags: &Flags,
     file: SubstitutesSection,
 ) -> anyhow::Result<Upstreams> {
-    let said = |flags: &[String], file: Option<Vec<String>>| match flags {
-        [] => file.unwrap_or_default(),
-        flags => flags.to_vec(),
-    };
     if let Some(text) = file.patience {
         config.upstream_patience = parse_duration(&text)
             .map_err(|error| failure::config(format!("substitutes.patience: {error}")))?;
     }
-    let keys = said(&flags.substitute_keys, file.keys);
-    let urls = said(&flags.substitute_urls, file.urls);
-    let derivation_urls = said(&flags.derivation_substitute_urls, file.derivation_urls);
-    let open = |urls| {
-        let keys = keys.clone();
-        UpstreamSettings {
-            urls,
-            keys,
-            ca: None,
-        }
-        .open()
+    let file = UpstreamSettings {
+        urls: file.urls.unwrap_or_default(),
+        derivation_urls: file.derivation_urls.unwrap_or_default(),
+        keys: file.keys.unwrap_or_default(),
+        ca: file.ca,
     };
-    Ok(Upstreams {
-        items: open(urls)?,
-        derivations: open(derivation_urls)?,
-    })
+    flags.substitutes.or_file(file).open()
 }
 
 fn store_dir(text: &str) -> anyhow::Result<StoreDir> {

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -18,6 +19,8 @@ pub(super) struct Job {
     pub(super) shared: Arc<Shared>,
     pub(super) loaf: Loaf,
     pub(super) file: Arc<File>,
+    /// Where that lies until it is whole.
+    pub(super) part: PathBuf,
     pub(super) progress: watch::Sender<Progress>,
     /// Bytes of the nar.
     pub(super) nar_size: u64,
@@ -51,10 +54,9 @@ impl Job {
             return Err(io::Error::new(io::ErrorKind::InvalidData, what));
         }
         self.file.sync_data()?;
-        let mut state = self.shared.state();
-        fs::rename(state.shelf.part(self.loaf), state.shelf.path(self.loaf))?;
-        let gone = state.shelf.put(self.loaf, size);
-        drop(state);
+        let whole = self.shared.state().shelf.path(self.loaf);
+        fs::rename(&self.part, whole)?;
+        let gone = self.shared.state().shelf.put(self.loaf, size);
         self.progress.send_modify(|progress| progress.whole = true);
         delete(&gone);
         Ok(())
@@ -63,11 +65,10 @@ impl Job {
 
 impl Drop for Job {
     fn drop(&mut self) {
-        let mut state = self.shared.state();
-        state.baking.remove(&self.loaf);
+        self.shared.state().baking.remove(&self.loaf);
         if !self.progress.borrow().whole {
-            // It is not there if it could not even be made.
-            let _ = fs::remove_file(state.shelf.part(self.loaf));
+            // It may be where it belongs already, if all went wrong at the very end.
+            let _ = fs::remove_file(&self.part);
         }
     }
 }

@@ -16,7 +16,7 @@ use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use super::growing::{Growing, Progress};
 use super::job::Job;
-use super::shelf::Shelf;
+use super::shelf::{Shelf, delete};
 use crate::compression::NarCompression;
 
 /// How long somebody waits for a worker before being told to come again: a large nar takes a while, and clients that are
@@ -29,6 +29,7 @@ pub struct Bakery(Arc<Shared>);
 
 #[derive(Debug)]
 pub(super) struct Shared {
+    /// Locked by threads of the runtime as well: so nobody reads or writes a disk meanwhile.
     state: Mutex<State>,
     workers: Arc<Semaphore>,
 }
@@ -102,22 +103,27 @@ impl Bakery {
         let (sender, progress) = watch::channel(Progress::default());
         let shared = Arc::clone(&self.0);
         let begin = move || -> io::Result<Option<(Job, Growing)>> {
-            let mut state = shared.state();
-            if state.baking.contains_key(&loaf) || state.shelf.size(loaf).is_some() {
-                return Ok(None);
-            }
+            let part = shared.state().shelf.part(loaf);
             let mut options = OpenOptions::new();
             options.read(true).write(true).create(true).truncate(true);
-            let file = Arc::new(options.open(state.shelf.part(loaf))?);
+            let file = Arc::new(options.open(&part)?);
             let growing = Growing {
                 file: Arc::clone(&file),
                 progress,
             };
+            let mut state = shared.state();
+            if state.baking.contains_key(&loaf) || state.shelf.size(loaf).is_some() {
+                drop(state);
+                delete(&[part]);
+                return Ok(None);
+            }
             state.baking.insert(loaf, growing.clone());
+            drop(state);
             let job = Job {
                 shared: Arc::clone(&shared),
                 loaf,
                 file,
+                part,
                 progress: sender,
                 nar_size,
                 _place: place,
@@ -137,11 +143,20 @@ impl Bakery {
     async fn find(&self, loaf: Loaf) -> io::Result<Option<Baked>> {
         let shared = Arc::clone(&self.0);
         let find = move || {
-            let mut state = shared.state();
-            if let Some((file, size)) = state.shelf.take(loaf)? {
-                return Ok(Some(Baked::Whole(file, size)));
+            let (found, growing) = {
+                let mut state = shared.state();
+                (state.shelf.take(loaf), state.baking.get(&loaf).cloned())
+            };
+            if let Some(found) = found {
+                match File::open(&found.path) {
+                    Ok(file) => return Ok(Some(Baked::Whole(file, found.size))),
+                    // Others may delete what is in the directory.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                        shared.state().shelf.lost(loaf, &found);
+                    }
+                    Err(error) => return Err(error),
+                }
             }
-            let growing = state.baking.get(&loaf).cloned();
             Ok(growing.map(|growing| Baked::Growing(growing.body())))
         };
         spawn_blocking(find).await.map_err(io::Error::other)?
@@ -188,5 +203,32 @@ mod tests {
         };
         assert!(matches!(baked, Baked::Busy));
         assert!(begun.elapsed() >= Duration::from_mins(2));
+    }
+
+    #[tokio::test]
+    async fn what_was_deleted_behind_our_back_is_made_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let bakery = Bakery::open(directory.path(), 1 << 20, 1).unwrap();
+        let loaf = Loaf {
+            blob: BlobId([1; 32]),
+            compression: NarCompression::None,
+        };
+        let get = async || {
+            let nar = Bytes::from(zstd::encode_all(&b"nar"[..], 1).unwrap());
+            let read = async { io::Result::Ok(futures::stream::iter([Ok(nar)]).boxed()) };
+            bakery.get(loaf, 3, read).await.unwrap()
+        };
+        for _ in 0..2 {
+            let Baked::Growing(mut body) = get().await else {
+                panic!("it is not here");
+            };
+            while let Some(piece) = body.next().await {
+                piece.unwrap();
+            }
+            assert!(matches!(get().await, Baked::Whole(_, 3)));
+            let path = bakery.0.state().shelf.path(loaf);
+            std::fs::remove_file(path).unwrap();
+        }
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
     }
 }

@@ -1,8 +1,8 @@
 //! What lies in the directory.
 
-use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{self, ErrorKind};
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use grange_model::BlobId;
@@ -13,7 +13,7 @@ use crate::compression::NarCompression;
 /// What a file is called that is not whole yet.
 const PART: &str = "part";
 
-/// Whole files, and how much room they take.
+/// Whole files, and how much room they take. It opens and deletes none of them, so that nobody who looks waits for a disk.
 #[derive(Debug)]
 pub(super) struct Shelf {
     directory: PathBuf,
@@ -21,7 +21,17 @@ pub(super) struct Shelf {
     bytes: u64,
     /// Size, and when it was last asked for, as a number that only grows.
     files: HashMap<Loaf, (u64, u64)>,
+    /// The same the other way round: what was not asked for the longest comes first.
+    by_use: BTreeMap<u64, Loaf>,
     uses: u64,
+}
+
+/// A file that should be there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) path: PathBuf,
+    pub(super) size: u64,
+    used: u64,
 }
 
 impl Shelf {
@@ -45,6 +55,7 @@ impl Shelf {
             most_bytes,
             bytes: 0,
             files: HashMap::new(),
+            by_use: BTreeMap::new(),
             uses: 0,
         };
         for (_, loaf, size) in found {
@@ -58,31 +69,33 @@ impl Shelf {
             .join(format!("{}.{}", loaf.blob, loaf.compression))
     }
 
-    /// Where it is written.
-    pub(super) fn part(&self, loaf: Loaf) -> PathBuf {
-        self.directory
-            .join(format!("{}.{}.{PART}", loaf.blob, loaf.compression))
+    /// Where it is written: each time somewhere else, so that whoever comes too late spoils nothing.
+    pub(super) fn part(&mut self, loaf: Loaf) -> PathBuf {
+        self.uses += 1;
+        let name = format!("{}.{}.{}.{PART}", loaf.blob, loaf.compression, self.uses);
+        self.directory.join(name)
     }
 
     pub(super) fn size(&self, loaf: Loaf) -> Option<u64> {
         self.files.get(&loaf).map(|(size, _)| *size)
     }
 
-    /// Opens a file, if it is here; who deletes one behind our back is noticed.
-    pub(super) fn take(&mut self, loaf: Loaf) -> io::Result<Option<(File, u64)>> {
-        let path = self.path(loaf);
+    /// Where a file is, if it is here.
+    pub(super) fn take(&mut self, loaf: Loaf) -> Option<Found> {
+        let (size, used) = self.files.get_mut(&loaf)?;
+        self.by_use.remove(used);
         self.uses += 1;
-        let Some((size, used)) = self.files.get_mut(&loaf) else {
-            return Ok(None);
-        };
         *used = self.uses;
-        match File::open(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                self.bytes -= *size;
-                self.files.remove(&loaf);
-                Ok(None)
-            }
-            opened => Ok(Some((opened?, *size))),
+        self.by_use.insert(*used, loaf);
+        let (size, used) = (*size, *used);
+        let path = self.path(loaf);
+        Some(Found { path, size, used })
+    }
+
+    /// Somebody has deleted it behind our back; unless it was taken or put again since it was found.
+    pub(super) fn lost(&mut self, loaf: Loaf, found: &Found) {
+        if self.files.get(&loaf) == Some(&(found.size, found.used)) {
+            self.remove(loaf);
         }
     }
 
@@ -90,26 +103,30 @@ impl Shelf {
     /// it is larger than all the room, that is itself alone.
     #[must_use]
     pub(super) fn put(&mut self, loaf: Loaf, size: u64) -> Vec<PathBuf> {
-        self.uses += 1;
-        if let Some((before, _)) = self.files.remove(&loaf) {
-            self.bytes -= before;
-        }
+        self.remove(loaf);
         if size > self.most_bytes {
             return vec![self.path(loaf)];
         }
+        self.uses += 1;
         self.bytes += size;
         self.files.insert(loaf, (size, self.uses));
+        self.by_use.insert(self.uses, loaf);
         let mut gone = Vec::new();
         while self.bytes > self.most_bytes {
-            let oldest = self.files.iter().min_by_key(|(_, (_, used))| *used);
-            let Some((&oldest, &(size, _))) = oldest else {
+            let Some((_, &oldest)) = self.by_use.first_key_value() else {
                 break;
             };
-            self.files.remove(&oldest);
-            self.bytes -= size;
+            self.remove(oldest);
             gone.push(self.path(oldest));
         }
         gone
+    }
+
+    fn remove(&mut self, loaf: Loaf) {
+        if let Some((size, used)) = self.files.remove(&loaf) {
+            self.by_use.remove(&used);
+            self.bytes -= size;
+        }
     }
 }
 
@@ -162,7 +179,7 @@ mod tests {
         let mut shelf = Shelf::open(directory.path(), 100).unwrap();
         bake(&mut shelf, 1, 40);
         bake(&mut shelf, 2, 40);
-        assert_eq!(shelf.take(loaf(1)).unwrap().unwrap().1, 40);
+        assert_eq!(shelf.take(loaf(1)).unwrap().size, 40);
         bake(&mut shelf, 3, 40);
         assert_eq!(
             [1, 2, 3].map(|it| shelf.size(loaf(it)).is_some()),
@@ -188,13 +205,33 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut shelf = Shelf::open(directory.path(), 100).unwrap();
         bake(&mut shelf, 1, 40);
-        fs::write(shelf.part(loaf(2)), b"half").unwrap();
+        let half = shelf.part(loaf(2));
+        fs::write(&half, b"half").unwrap();
         fs::write(directory.path().join("README"), b"not ours").unwrap();
-        let mut shelf = Shelf::open(directory.path(), 100).unwrap();
+        let shelf = Shelf::open(directory.path(), 100).unwrap();
         assert_eq!((shelf.size(loaf(1)), shelf.bytes), (Some(40), 40));
-        assert!(!shelf.part(loaf(2)).exists());
-        fs::remove_file(shelf.path(loaf(1))).unwrap();
-        assert!(shelf.take(loaf(1)).unwrap().is_none());
+        assert!(!half.exists());
+    }
+
+    #[test]
+    fn what_is_lost_is_forgotten_unless_it_came_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut shelf = Shelf::open(directory.path(), 100).unwrap();
+        bake(&mut shelf, 1, 40);
+        let found = shelf.take(loaf(1)).unwrap();
+        bake(&mut shelf, 1, 40);
+        shelf.lost(loaf(1), &found);
+        assert_eq!((shelf.size(loaf(1)), shelf.bytes), (Some(40), 40));
+        let found = shelf.take(loaf(1)).unwrap();
+        shelf.lost(loaf(1), &found);
         assert_eq!((shelf.size(loaf(1)), shelf.bytes), (None, 0));
+        assert!(shelf.take(loaf(1)).is_none() && shelf.by_use.is_empty());
+    }
+
+    #[test]
+    fn parts_do_not_collide() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut shelf = Shelf::open(directory.path(), 100).unwrap();
+        assert_ne!(shelf.part(loaf(1)), shelf.part(loaf(1)));
     }
 }

@@ -14,8 +14,9 @@
 //! So a Guix client is given `--substitute-urls=http://HOST:PORT/guix`, a Nix client `--substituters
 //! http://HOST:PORT/nix`.
 //!
-//! A narinfo is published only if the whole closure of its item is here, so that it can be fetched whole or not at all. Signatures are made when somebody asks; they are not stored. Formats: narinfo as in `grange-signatures`;
-//! the paths of `guix publish` (<https://guix.gnu.org/manual/en/html_node/Invoking-guix-publish.html>) and of Nix's
+//! A narinfo is published only if the item is here, and its whole closure is here or on substitute servers of others, so
+//! that it can be fetched whole or not at all; what others have, clients fetch from them. Signatures are made when
+//! somebody asks; they are not stored. Formats: narinfo as in `grange-signatures`; the paths of `guix publish` (<https://guix.gnu.org/manual/en/html_node/Invoking-guix-publish.html>) and of Nix's
 //! HTTP binary cache store.
 //!
 //! Nars lie in the farm compressed with Zstandard, which not every client reads. With a [`Bakery`], they are offered with

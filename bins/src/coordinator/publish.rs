@@ -60,14 +60,10 @@ impl Publish {
             _ => flags.publish.clone(),
         };
         let keys = state_dir.join("keys");
-        let compression = |text: &String| {
-            text.parse::<NarCompression>()
-                .map_err(|error| failure::config(format!("publish.compression: {error}")))
-        };
         let compressions = match file.compression {
             Some(texts) if flags.compressions.is_empty() => texts
                 .iter()
-                .map(compression)
+                .map(|text| compression("publish.compression", text))
                 .collect::<anyhow::Result<_>>()?,
             _ if flags.compressions.is_empty() => COMPRESSIONS.to_vec(),
             _ => flags.compressions.clone(),
@@ -77,7 +73,10 @@ impl Publish {
                 "publish.compression: there must be at least one",
             ));
         }
-        let nix_compression = file.nix_compression.as_ref().map(compression).transpose()?;
+        let nix_compression = file.nix_compression.as_deref();
+        let nix_compression =
+            nix_compression.map(|text| compression("publish.nix-compression", text));
+        let nix_compression = nix_compression.transpose()?;
         let nix_compression = nix_compression.unwrap_or(NarCompression::Zstd);
         if nix_compression == NarCompression::Lzip {
             return Err(failure::config(
@@ -183,6 +182,11 @@ fn wrong_kind(file: &Path, is: &str, wanted: &str) -> anyhow::Error {
         "the key {} is one of {is}, and {wanted} clients are to be served with it",
         file.display()
     ))
+}
+
+fn compression(setting: &str, text: &str) -> anyhow::Result<NarCompression> {
+    text.parse()
+        .map_err(|error| failure::config(format!("{setting}: {error}")))
 }
 
 fn tag(text: &str) -> anyhow::Result<(String, String)> {

@@ -274,6 +274,11 @@ mod tests {
             ("[substitutes]\npatience = \"long\"", "substitutes.patience"),
             ("[farm]\nsweep-after = \"0s\"", "farm.sweep-after"),
             ("admin-token-file = \"none\"", "admin tokens"),
+            ("[publish]\ncompression = [\"bz2\"]", "publish.compression"),
+            (
+                "[publish]\nnix-compression = \"bz2\"",
+                "publish.nix-compression",
+            ),
         ] {
             std::fs::write(&file, text).unwrap();
             let flags = Flags {

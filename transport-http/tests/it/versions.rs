@@ -58,8 +58,7 @@ async fn hello_finds_a_common_version_or_says_who_is_to_be_updated() {
     for versions in ["[1,1]", "[1,5]", "[0,1]"] {
         let response = talk(&server.authority(), &hello(versions)).await;
         assert_eq!(status(&response), 200, "{response}");
-        assert!(response.ends_with("{\"ok\":{\"hello\":{\"version\":1,\"software\":\"fake 1\",\"store_dirs\":[\"/gnu/store\"]}}}
-"));
+        assert!(response.ends_with("{\"ok\":{\"hello\":{\"version\":1,\"software\":\"fake 1\",\"store_dirs\":[\"/gnu/store\"]}}}\n"));
     }
     for (versions, fault, part) in [
         (

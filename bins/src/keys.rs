@@ -106,13 +106,21 @@ pub fn read_or_make(
     file: &Path,
     make: impl FnOnce() -> anyhow::Result<SecretKey>,
 ) -> anyhow::Result<SecretKey> {
+    let public = public_file(file);
     if !file.exists() {
         crate::coordinator::make_parent(file)?;
         let key = make()?;
         key.write(file)?;
-        tracing::info!(file = %public_file(file).display(), "made a key; this is its public part");
+        tracing::info!(file = %public.display(), "made a key; this is its public part");
     }
-    SecretKey::read(file)
+    let key = SecretKey::read(file)?;
+    if !public.exists() {
+        // Whoever made the key was killed between the two. If it cannot be written, the key is as good.
+        if let Err(error) = create(&public, 0o644, key.public().as_bytes()) {
+            tracing::warn!(file = %public.display(), error = %failure::one_line(&error), "there is no public key");
+        }
+    }
+    Ok(key)
 }
 
 /// Where the public key of a secret key lies.
@@ -194,10 +202,8 @@ fn keep(file: &Path, to: &Path) -> anyhow::Result<()> {
 
 /// Puts a file in the place of another, durably.
 fn replace(from: &Path, to: &Path) -> anyhow::Result<()> {
-    let directory = to.parent().filter(|it| !it.as_os_str().is_empty());
-    let directory = directory.unwrap_or_else(|| Path::new("."));
     std::fs::rename(from, to)
-        .and_then(|()| File::open(directory)?.sync_all())
+        .and_then(|()| File::open(directory_of(to))?.sync_all())
         .with_context(|| format!("cannot replace {}", to.display()))
 }
 
@@ -216,22 +222,39 @@ fn next_name(name: &str) -> String {
     }
 }
 
+/// Makes a file of which there is always all or nothing: whoever is killed here leaves `PATH.new` at most, which the
+/// next one writes anew.
 fn create(path: &Path, mode: u32, text: &[u8]) -> anyhow::Result<()> {
-    let made = File::options()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path);
-    let mut file = made.map_err(|error| match error.kind() {
+    let failed =
+        |error| anyhow::Error::new(error).context(format!("cannot write {}", path.display()));
+    let mut new = path.to_owned().into_os_string();
+    new.push(".new");
+    let new = PathBuf::from(new);
+    let write = || {
+        let mut options = File::options();
+        options.write(true).create(true).truncate(true).mode(mode);
+        let mut file = options.open(&new)?;
+        file.write_all(text)?;
+        file.sync_all()
+    };
+    write().map_err(failed)?;
+    let linked = std::fs::hard_link(&new, path);
+    let removed = std::fs::remove_file(&new);
+    linked.map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => failure::usage(format!(
             "there is a file {} already, and keys are not overwritten",
             path.display()
         )),
-        _ => anyhow::Error::new(error).context(format!("cannot write {}", path.display())),
+        _ => failed(error),
     })?;
-    file.write_all(text)
-        .and_then(|()| file.sync_all())
-        .with_context(|| format!("cannot write {}", path.display()))
+    removed
+        .and_then(|()| File::open(directory_of(path))?.sync_all())
+        .map_err(failed)
+}
+
+fn directory_of(file: &Path) -> &Path {
+    let directory = file.parent().filter(|it| !it.as_os_str().is_empty());
+    directory.unwrap_or_else(|| Path::new("."))
 }
 
 #[cfg(test)]
@@ -253,10 +276,27 @@ mod tests {
             let public = std::fs::read_to_string(public_file(&file)).unwrap();
             assert_eq!(public, key.public());
             assert!(key.write(&file).is_err());
+            assert!(!directory.path().join(format!("{number}.sec.new")).exists());
         }
         let file = directory.path().join("none");
         std::fs::write(&file, "cache.example-1:AAAA").unwrap();
         assert!(SecretKey::read(&file).is_err());
+    }
+
+    #[test]
+    fn a_key_that_was_half_made_is_made_after_all() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("guix.sec");
+        // Of who was killed before the key was written.
+        std::fs::write(directory.path().join("guix.sec.new"), "(private").unwrap();
+        let made = read_or_make(&file, || Ok(SecretKey::generate_guix())).unwrap();
+        // Of who was killed between the two files.
+        std::fs::remove_file(public_file(&file)).unwrap();
+        let read = read_or_make(&file, || panic!("there is one")).unwrap();
+        assert_eq!(read.public(), made.public());
+        let public = std::fs::read_to_string(public_file(&file)).unwrap();
+        assert_eq!(public, made.public());
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2);
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! From command line and file to what a coordinator needs.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -149,17 +152,49 @@ pub(super) fn datastore(settings: &Settings) -> anyhow::Result<Arc<dyn Datastore
     Ok(open_datastore(&settings.database)?)
 }
 
-/// Makes the directory of a file, for its owner alone, if it is not there.
-pub(crate) fn make_parent(path: &std::path::Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(parent)
-            .with_context(|| format!("cannot make the directory {}", parent.display())),
+/// Makes the directory of a file, for its owner alone, if it is not there, and brings its name to the disk: what is
+/// durable in a directory is lost with the directory's name.
+pub(crate) fn make_parent(path: &Path) -> anyhow::Result<()> {
+    let Some(directory) = parent(path) else {
+        return Ok(());
+    };
+    let made = make_directory(directory)
+        .with_context(|| format!("cannot make the directory {}", directory.display()))?;
+    match sync_name(directory) {
+        // Who made it was killed before this, perhaps. Else it is another's, who has seen to that.
+        Err(error) if made => Err(anyhow::Error::new(error).context(format!(
+            "cannot bring the directory {} to the disk",
+            directory.display()
+        ))),
         _ => Ok(()),
     }
+}
+
+/// Whether it was not there before.
+fn make_directory(directory: &Path) -> std::io::Result<bool> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.mode(0o700);
+    match (builder.create(directory), parent(directory)) {
+        (Ok(()), _) => Ok(true),
+        (Err(error), Some(above)) if error.kind() == ErrorKind::NotFound => {
+            if make_directory(above)? {
+                sync_name(above)?;
+            }
+            make_directory(directory)
+        }
+        (Err(error), _) if error.kind() == ErrorKind::AlreadyExists && directory.is_dir() => {
+            Ok(false)
+        }
+        (Err(error), _) => Err(error),
+    }
+}
+
+fn sync_name(directory: &Path) -> std::io::Result<()> {
+    File::open(parent(directory).unwrap_or_else(|| Path::new(".")))?.sync_all()
+}
+
+fn parent(path: &Path) -> Option<&Path> {
+    path.parent().filter(|it| !it.as_os_str().is_empty())
 }
 
 pub(super) fn address(name: &str, text: &str) -> anyhow::Result<ListenAddress> {

@@ -1,6 +1,6 @@
 //! Sealing an upload as a blob.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
@@ -44,15 +44,36 @@ pub(crate) fn seal(layout: &Layout, mut held: Held, blob: BlobId) -> Result<u64,
             actual,
         });
     }
-    // Should this fail, the file may hold something else: it is read again the next time.
+    // Should the rename fail, what is known of the file holds still.
     let known = held.progress().hashed.take();
-    durable(&file, &from)?;
+    if let Err(error) = durable(&file, &from) {
+        return Err(lost(&from, error));
+    }
     if let Err(error) = fs::rename(&from, &to) {
         held.progress().hashed = known;
         return Err(at("rename", &from)(error));
     }
     sync(&directory)?;
     Ok(length)
+}
+
+/// An upload that could not be brought to the disk is gone, and is sent again.
+///
+/// Counter-example: Linux tells of what it could not write once. The bytes are still read from memory with the right
+/// hash, and the next `fsync` has nothing to write and succeeds: the blob would be sealed, served, and not be there after
+/// a power cut.
+fn lost(path: &Path, error: ArtifactError) -> ArtifactError {
+    let emptied = |_| {
+        OpenOptions::new()
+            .write(true)
+            .truncate(true)
+            .open(path)
+            .map(drop)
+    };
+    if let Err(why) = fs::remove_file(path).or_else(emptied) {
+        tracing::error!(path = %path.display(), error = %why, "an upload that was lost cannot be deleted");
+    }
+    error
 }
 
 fn durable(file: &File, path: &Path) -> Result<u64, ArtifactError> {
@@ -70,5 +91,20 @@ fn hash(mut file: &File, path: &Path) -> Result<BlobId, ArtifactError> {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(at("read", path)(error)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_brought_to_the_disk_is_not_sealed_later() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("upload");
+        fs::write(&path, "of which the disk has nothing").unwrap();
+        let error = ArtifactError::Io(ErrorKind::StorageFull.into());
+        assert!(matches!(lost(&path, error), ArtifactError::Io(_)));
+        assert!(!path.exists());
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 
 use grange_derivation::{Derivation, FixedOutput, Hash, HashAlgo, StorePath, nar, refs};
 use grange_interfaces::message::ReportedOutput;
-use grange_interfaces::{ArtifactError, Fault, Refusal, Source};
+use grange_interfaces::{ArtifactError, Fault, Refusal, Source, UploadId};
 use grange_model::{AttemptId, DerivationRecord, Item, ItemRecord};
 use sha2::{Digest, Sha256};
 use tokio_util::io::{StreamReader, SyncIoBridge};
@@ -183,7 +183,7 @@ async fn examine(
     let all = 0..u64::MAX;
     let uploaded = shared
         .artifacts
-        .read(&Source::Upload(upload), all.clone())
+        .read(&Source::Upload(upload.clone()), all.clone())
         .await;
     let read = match uploaded {
         // It was sealed by an earlier try of the same report, or has the bytes of another output.
@@ -211,8 +211,33 @@ async fn examine(
     let found = work
         .await
         .map_err(|error| Refusal::new(Fault::Us, format!("reading an output failed: {error}")))?;
+    if found.is_err() {
+        check_arrived(shared, upload, said).await?;
+    }
     let found = found.map_err(|error| lie(&error.to_string()))?;
     Ok((found, pin))
+}
+
+/// Whether as much has arrived as was announced: what has not is no lie, and is sent again.
+///
+/// Counter-example: an output could not be sealed, for the disk failed, and is gone. The agent sends it again, which
+/// breaks off in the middle for the same reason, and reports: it finds out from the refusal what is to be sent.
+async fn check_arrived(
+    shared: &Shared,
+    upload: UploadId,
+    said: &ReportedOutput,
+) -> Result<(), Refusal> {
+    let size = match shared.artifacts.size(&Source::Upload(upload)).await {
+        // It is a blob already, and all of it.
+        Err(ArtifactError::NotFound(_)) => return Ok(()),
+        size => size.map_err(artifact_refusal)?,
+    };
+    if size >= said.file_size {
+        return Ok(());
+    }
+    let (name, all) = (&said.name, said.file_size);
+    let message = format!("{size} of {all} bytes of output {name} have arrived");
+    Err(Refusal::new(Fault::Conflict, message))
 }
 
 /// Hashes what goes by.

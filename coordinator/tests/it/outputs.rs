@@ -175,7 +175,16 @@ async fn all_outputs_come_together() {
         "{view:?}"
     );
     assert_eq!(agent.upload_offset(attempt, &lib).await, Ok(0));
-    agent.upload(attempt, &lib).await;
+    // Half of one that broke off is no lie.
+    let (half, rest) = lib.file.split_at(lib.file.len() / 2);
+    let body = crate::farm::body_of(half.to_vec());
+    agent.append(attempt, &lib, 0, body).await.unwrap();
+    let report = succeeded(&[&out, &lib], 0);
+    let refusal = agent.report(attempt, report).await.unwrap_err();
+    assert_eq!(refusal.fault, Fault::Conflict, "{refusal}");
+    let body = crate::farm::body_of(rest.to_vec());
+    let at = half.len() as u64;
+    agent.append(attempt, &lib, at, body).await.unwrap();
     agent
         .report(attempt, succeeded(&[&out, &lib], 0))
         .await

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use grange_derivation::StorePath;
+use grange_fail_points::{Point, reach};
 use grange_interfaces::message::{
     Answer, ExchangeAnswer, ExchangeRequest, ItemView, JobAnswer, Message, Report, VERSIONS,
 };
@@ -98,7 +99,10 @@ impl Coordinator {
         &self,
         request: ExchangeRequest,
     ) -> Result<ExchangeAnswer, Refusal> {
-        match self.call(Message::Exchange(request), None).await?.0 {
+        reach(Point::ExchangeSending);
+        let answered = self.call(Message::Exchange(request), None).await?.0;
+        reach(Point::ExchangeAnswered);
+        match answered {
             Answer::Exchange(answer) => Ok(answer),
             _ => Err(unexpected("an exchange")),
         }

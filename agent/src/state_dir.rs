@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use grange_fail_points::{Point, reach};
 use grange_model::{AttemptId, SessionId};
 use tracing::warn;
 
@@ -63,12 +64,17 @@ impl StateDir {
         let path = self.path.join("session");
         let new = self.path.join("session.new");
         std::fs::write(&new, format!("{session}\n"))
-            .and_then(|()| std::fs::rename(&new, &path))
+            .and_then(|()| {
+                reach(Point::SessionWritten);
+                std::fs::rename(&new, &path)
+            })
             .map_err(|source| AgentError::StateDir {
                 what: "cannot write",
                 path,
                 source,
-            })
+            })?;
+        reach(Point::SessionRenamed);
+        Ok(())
     }
 
     pub(crate) fn spool(&self, attempt: AttemptId) -> Spool {

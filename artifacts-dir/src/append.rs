@@ -8,6 +8,7 @@ use std::pin::pin;
 use bytes::Bytes;
 use futures::future::{Either, select};
 use futures::{FutureExt, StreamExt};
+use grange_fail_points::{Point, reach};
 use grange_interfaces::{ArtifactError, Body};
 use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
@@ -139,6 +140,7 @@ impl Writing {
 
     /// Writes the pieces; what came before an error is kept and counted.
     fn write(mut self, pieces: &[Bytes]) -> Result<Self, ArtifactError> {
+        reach(Point::PieceCame);
         for piece in pieces {
             let mut rest = &piece[..];
             while !rest.is_empty() {
@@ -158,6 +160,7 @@ impl Writing {
                 }
             }
         }
+        reach(Point::PieceAppended);
         Ok(self)
     }
 

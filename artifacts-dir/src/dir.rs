@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
+use grange_fail_points::{Point, reach};
 use grange_interfaces::{ArtifactError, ArtifactStore, Body, Source, UploadId};
 use grange_model::BlobId;
 use tokio::task::spawn_blocking;
@@ -123,13 +124,21 @@ impl ArtifactStore for ArtifactsDir {
         let mut held = self.uploads.hold(upload).await;
         self.on_disk(move |layout| {
             held.progress().hashed = None;
-            remove(&layout.upload(held.upload()))
+            reach(Point::UploadDiscarding);
+            remove(&layout.upload(held.upload()))?;
+            reach(Point::UploadDiscarded);
+            Ok(())
         })
         .await
     }
 
     async fn delete(&self, blob: BlobId) -> Result<(), ArtifactError> {
-        self.on_disk(move |layout| remove(&layout.blob(blob))).await
+        self.on_disk(move |layout| {
+            remove(&layout.blob(blob))?;
+            reach(Point::BlobDeleted);
+            Ok(())
+        })
+        .await
     }
 
     fn blobs(&self) -> BoxStream<'_, Result<BlobId, ArtifactError>> {

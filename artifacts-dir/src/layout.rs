@@ -6,6 +6,7 @@ use std::fs::{DirBuilder, File};
 use std::io::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use grange_fail_points::{Point, reach};
 use grange_interfaces::{ArtifactError, Source, UploadId};
 use grange_model::BlobId;
 
@@ -29,6 +30,7 @@ impl Layout {
         for first in 0..=u8::MAX {
             make(&layout.fan(first))?;
         }
+        reach(Point::ArtifactsMade);
         for path in [root, &layout.blobs()] {
             sync(path)?;
         }

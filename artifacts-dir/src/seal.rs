@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
+use grange_fail_points::{Point, reach};
 use grange_interfaces::ArtifactError;
 use grange_model::BlobId;
 use sha2::{Digest, Sha256};
@@ -46,14 +47,18 @@ pub(crate) fn seal(layout: &Layout, mut held: Held, blob: BlobId) -> Result<u64,
     }
     // Should the rename fail, what is known of the file holds still.
     let known = held.progress().hashed.take();
+    reach(Point::SealBegun);
     if let Err(error) = durable(&file, &from) {
         return Err(lost(&from, error));
     }
+    reach(Point::UploadSynced);
     if let Err(error) = fs::rename(&from, &to) {
         held.progress().hashed = known;
         return Err(at("rename", &from)(error));
     }
+    reach(Point::UploadRenamed);
     sync(&directory)?;
+    reach(Point::BlobSealed);
     Ok(length)
 }
 

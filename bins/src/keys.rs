@@ -10,6 +10,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use grange_fail_points::{Point, reach};
 use grange_signatures::{SecretText, guix, nix};
 
 use crate::failure;
@@ -93,6 +94,7 @@ impl SecretKey {
     /// There is a file already, or it cannot be written.
     pub fn write(&self, file: &Path) -> anyhow::Result<()> {
         create(file, 0o600, self.secret().expose())?;
+        reach(Point::KeySecretWritten);
         create(&public_file(file), 0o644, self.public().as_bytes())
     }
 }
@@ -234,6 +236,7 @@ fn create(path: &Path, mode: u32, text: &[u8]) -> anyhow::Result<()> {
         let mut options = File::options();
         options.write(true).create(true).truncate(true).mode(mode);
         let mut file = options.open(&new)?;
+        reach(Point::KeyMade);
         file.write_all(text)?;
         file.sync_all()
     };

@@ -19,6 +19,7 @@ pub mod connect;
 pub mod coordinator;
 pub mod demo;
 pub mod durations;
+mod fail_points;
 pub mod failure;
 pub mod keys;
 pub mod logging;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use grange_coordinator_core::{Config as CoreConfig, Core, Loading, Start};
+use grange_fail_points::{Point, reach};
 use grange_interfaces::{
     ArtifactError, ArtifactStore, Claim, Clock, Datastore, Endpoint, Hook, Refusal, Stop, Stopper,
     StoreError,
@@ -85,6 +86,7 @@ impl Coordinator {
             }
         }
         let claimed = parts.datastore.claim(parts.claim).await?;
+        reach(Point::TermClaimed);
         let start = Start {
             term: claimed.term,
             seq: claimed.seq,
@@ -103,6 +105,8 @@ impl Coordinator {
         ));
         let (core, cursors) = load(&shared, start).await?;
         ingest::discard_void_uploads(&shared, &core).await?;
+
+        reach(Point::StateLoaded);
 
         let (stopper, stop) = Stop::new();
         let (commands, received) = mpsc::channel(shared.config.max_pending);

@@ -1,5 +1,6 @@
 //! One batch as one transaction.
 
+use grange_fail_points::{Point, reach};
 use grange_interfaces::{Claimed, StoreError};
 use grange_model::{Batch, BuildState, Change, FactNumber, Key, Record, Seq, Term, encode};
 use rusqlite::{Connection, Row};
@@ -208,10 +209,12 @@ impl<'c> Commits<'c> {
             .execute([])
             .map_err(at("cannot begin to write"))?;
         let done = work(self).and_then(|value| {
+            reach(Point::BatchWritten);
             self.statements
                 .commit
                 .execute([])
                 .map_err(at("cannot commit"))?;
+            reach(Point::BatchCommitted);
             Ok(value)
         });
         if done.is_err() {

@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use grange_fail_points::{Point, reach};
 use grange_interfaces::StoreError;
 use rusqlite::Connection;
 
@@ -116,7 +117,10 @@ fn checkpoint(connection: &Connection, mode: &str) {
             row.get::<_, i64>(2)?,
         ))
     };
-    match connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], read) {
+    reach(Point::CheckpointBegun);
+    let done = connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], read);
+    reach(Point::CheckpointDone);
+    match done {
         Ok((busy, pages, moved)) => tracing::trace!(mode, busy, pages, moved, "checkpoint"),
         // Nothing is lost: the log keeps what was not moved, and the next time comes.
         Err(error) => {

@@ -1,5 +1,6 @@
 //! Ordered migrations.
 
+use grange_fail_points::{Point, reach};
 use grange_interfaces::StoreError;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use sha2::{Digest, Sha256};
@@ -145,7 +146,10 @@ pub(crate) fn migrate(
             .map_err(at(&failed))?;
         tracing::info!(version, name = migration.name, "made a schema");
     }
-    transaction.commit().map_err(at(failed))
+    reach(Point::SchemaWritten);
+    transaction.commit().map_err(at(failed))?;
+    reach(Point::SchemaCommitted);
+    Ok(())
 }
 
 /// Whether the one row is there that every commit goes through.

@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
+use grange_fail_points::{Point, reach};
 use grange_interfaces::{Claim, Claimed, Datastore, FinishedFilter, History, Page, StoreError};
 use grange_model::{
     Batch, BuildId, BuildState, DerivationRecord, Digest, FactNumber, FinishedBuild, ItemRecord,
@@ -52,6 +53,7 @@ impl SqliteDatastore {
         let path = absolute(path).map_err(io(format!("cannot open {}", path.display())))?;
         let lock = Arc::new(ProcessLock::beside(&path));
         connection::create(&path)?;
+        reach(Point::DatabaseMade);
         let mut writer = connection::writer(&path, &config)?;
         let standing = schema::standing(&writer, MIGRATIONS)?;
         connection::use_wal(&writer, &config)?;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
 
+use grange_fail_points::{Point, reach};
 use grange_interfaces::{Claim, Claimed, StoreError};
 use grange_model::{Batch, Seq, Term};
 use rusqlite::Connection;
@@ -88,6 +89,7 @@ impl Writer<'_> {
                     self.lock.release();
                 }
                 drop(answer.send(done));
+                reach(Point::BatchAnswered);
             }
         }
     }

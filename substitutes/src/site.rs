@@ -7,6 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use grange_derivation::{Hash, HashAlgo, StoreDir, StorePath, paths};
+use grange_fail_points::{Point, reach};
 use grange_interfaces::{
     ArtifactError, ArtifactStore, Body, FinishedFilter, History, Site, SiteBody, Source, StoreError,
 };
@@ -104,9 +105,11 @@ impl Substitutes {
                 let files: Vec<_> = offered
                     .map(|compression| (*compression, self.file_size(&nar, *compression)))
                     .collect();
+                reach(Point::NarinfoSigning);
                 let narinfo = narinfo(cache, &record, &files).map_err(|error| {
                     Missing::Failed(format!("the narinfo of {}: {error}", record.item.name))
                 })?;
+                reach(Point::NarinfoSigned);
                 let known = Known {
                     narinfo: Bytes::from(narinfo.print()),
                     nar,

@@ -11,6 +11,7 @@ use crate::run;
 /// Packages, and the packages of this workspace that they may depend on.
 const EDGES: &[(&str, &[&str])] = &[
     ("grange-model", &[]),
+    ("grange-fail-points", &[]),
     ("grange-derivation", &[]),
     ("grange-signatures", &["grange-derivation"]),
     ("grange-interfaces", &["grange-derivation", "grange-model"]),
@@ -21,6 +22,7 @@ const EDGES: &[(&str, &[&str])] = &[
         &[
             "grange-coordinator-core",
             "grange-derivation",
+            "grange-fail-points",
             "grange-interfaces",
             "grange-model",
         ],
@@ -30,6 +32,7 @@ const EDGES: &[(&str, &[&str])] = &[
         &[
             "grange-agent-core",
             "grange-derivation",
+            "grange-fail-points",
             "grange-interfaces",
             "grange-model",
         ],
@@ -71,11 +74,17 @@ const EDGES: &[(&str, &[&str])] = &[
 ];
 
 /// What a transport, a store or a builder may depend on.
-const EDGE_CRATE: &[&str] = &["grange-derivation", "grange-interfaces", "grange-model"];
+const EDGE_CRATE: &[&str] = &[
+    "grange-derivation",
+    "grange-fail-points",
+    "grange-interfaces",
+    "grange-model",
+];
 
 /// What may sign and verify as well.
 const SIGNING: &[&str] = &[
     "grange-derivation",
+    "grange-fail-points",
     "grange-interfaces",
     "grange-model",
     "grange-signatures",

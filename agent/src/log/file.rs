@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 
 use bytes::Bytes;
+use grange_fail_points::{Point, reach};
 use tokio::sync::Notify;
 
 /// A log that grows at its end while others read it.
@@ -43,6 +44,7 @@ impl LogFile {
         self.file.write_all_at(bytes, *length)?;
         *length += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         drop(length);
+        reach(Point::LogAppended);
         self.grown.notify_one();
         Ok(())
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream;
 use grange_agent_core::{Backoff, Jitter};
+use grange_fail_points::{Point, reach};
 use grange_interfaces::{Clock, Fault, Refusal, Stop};
 use grange_model::AttemptId;
 use tokio::sync::Mutex;
@@ -78,10 +79,12 @@ impl LogSender {
         // Until it is answered nobody knows how much has arrived.
         self.offset = None;
         let body = stream::iter([Ok(piece)]).boxed();
+        reach(Point::LogSending);
         let after = self
             .coordinator
             .append_log(self.attempt, offset, body)
             .await?;
+        reach(Point::LogSent);
         if after <= offset {
             let message = "the coordinator took nothing of the log";
             return Err(Refusal::busy(message, Duration::from_secs(1)));

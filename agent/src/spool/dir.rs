@@ -6,6 +6,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use grange_derivation::Hash;
+use grange_fail_points::{Point, reach};
 use sha2::{Digest, Sha256};
 
 use super::result::VERSION;
@@ -49,6 +50,7 @@ impl Spool {
     pub(crate) fn write_result(&self, result: &SpooledResult, durable: bool) -> io::Result<()> {
         if durable {
             self.sync_files(result)?;
+            reach(Point::FilesSynced);
         }
         let text = serde_json::to_vec(result).map_err(io::Error::from)?;
         let new = self.file("result.json.new");
@@ -56,12 +58,14 @@ impl Spool {
         if durable {
             File::open(&new)?.sync_all()?;
         }
+        reach(Point::ResultWritten);
         std::fs::rename(&new, self.file(RESULT))?;
+        reach(Point::ResultRenamed);
         if durable {
-            self.sync_directories()
-        } else {
-            Ok(())
+            self.sync_directories()?;
+            reach(Point::ResultSynced);
         }
+        Ok(())
     }
 
     /// Makes durable what was written without being so.
@@ -138,7 +142,10 @@ impl Spool {
 
     /// Deletes it with all that is in it.
     pub(crate) fn remove(&self) -> io::Result<()> {
-        match std::fs::remove_dir_all(&self.0) {
+        reach(Point::SpoolDeleting);
+        let removed = std::fs::remove_dir_all(&self.0);
+        reach(Point::SpoolDeleted);
+        match removed {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::future::{FusedFuture, FutureExt};
 use grange_agent_core::Input;
+use grange_fail_points::{Point, reach};
 use grange_interfaces::{BuildError, Built, Job, Log, Stop};
 use grange_model::SetupProblem;
 use tokio_util::task::AbortOnDropHandle;
@@ -41,7 +42,9 @@ pub(crate) async fn build(shared: &Shared, context: &Context) -> Option<Input> {
     };
     info!(%attempt, derivation = %job.path, "building");
     let began = shared.clock.now();
+    reach(Point::BuildBegun);
     let result = run(shared, context, &job, &log).await;
+    reach(Point::BuildEnded);
     context.state().took = shared.clock.now().since(began);
     drop(claim);
     let end = match result {

@@ -4,6 +4,7 @@ use std::io;
 
 use grange_agent_core::Input;
 use grange_derivation::StorePath;
+use grange_fail_points::{Point, reach};
 use grange_interfaces::{Job, LocalStoreError};
 
 use super::derivations::provide;
@@ -30,6 +31,7 @@ pub(crate) async fn prepare(shared: &Shared, context: &Context) -> Input {
 
 async fn ready(shared: &Shared, context: &Context) -> Result<Ready, StepError> {
     let left = context.spool.create().map_err(|error| state_dir(&error))?;
+    reach(Point::SpoolMade);
     let answer = shared.coordinator.job(context.id()).await?;
     let store_dir = shared.store.store_dir();
     let verified = Verified::read(store_dir, &context.assignment.derivation, &answer)?;

@@ -1,6 +1,7 @@
 //! How an attempt ended, to the coordinator.
 
 use grange_agent_core::Input;
+use grange_fail_points::{Point, reach};
 use grange_interfaces::message::Report;
 use grange_interfaces::{Fault, Refusal};
 use tracing::{error, info};
@@ -78,7 +79,10 @@ async fn tell(shared: &Shared, context: &Context) -> Result<Option<Refusal>, Ref
             _ => missing(),
         },
     };
-    shared.coordinator.report(context.id(), report).await
+    reach(Point::ReportSending);
+    let answered = shared.coordinator.report(context.id(), report).await;
+    reach(Point::ReportAnswered);
+    answered
 }
 
 /// For a defect of the agent.

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use grange_derivation::Hash;
+use grange_fail_points::{Point, reach};
 use grange_interfaces::{LocalStoreError, MadeOutput};
 use tracing::warn;
 
@@ -149,6 +150,7 @@ async fn compress_all(
                 format!("the archive of {} cannot be read: {error}", output.path),
             ),
         })?;
+        reach(Point::OutputSpooled);
         spooled.push(SpooledOutput {
             name: output.name.clone(),
             path: output.path.to_string(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures::StreamExt;
 use futures::stream;
 use grange_agent_core::Input;
+use grange_fail_points::{Point, reach};
 use grange_interfaces::Body;
 use tokio::io::AsyncSeekExt;
 use tokio_util::io::ReaderStream;
@@ -70,6 +71,7 @@ async fn send_output(
             let message = format!("the spooled output `{name}` cannot be read: {error}");
             StepError::setup(Problem::Other, message)
         })?;
+        reach(Point::OutputSending);
         let answer = coordinator
             .append_upload(attempt, name, hash, offset, body)
             .await;
@@ -80,6 +82,7 @@ async fn send_output(
             Err(refusal) if is_void(&refusal) => asked().await?,
             Err(refusal) => return Err(refusal.into()),
         };
+        reach(Point::OutputSent);
         debug!(%attempt, output = name, offset, after, size = output.file_size, "sent");
         if after <= offset && std::mem::replace(&mut stuck, true) {
             return Err(StepError::later(

@@ -8,6 +8,7 @@ use super::cli::Cli;
 use super::serve;
 use super::settings::Settings;
 use crate::commands::usage_error;
+use crate::fail_points;
 use crate::failure::{self, Exit};
 use crate::logging;
 
@@ -16,6 +17,7 @@ use crate::logging;
 pub fn main() -> ExitCode {
     // A copy of this program may have been started as the first process of a build.
     grange_sandbox::init_main();
+    fail_points::control();
     match Cli::try_parse() {
         Ok(cli) => failure::end("grange-agent", run(&cli)),
         Err(error) => usage_error(&error),

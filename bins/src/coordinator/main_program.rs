@@ -11,6 +11,7 @@ use super::cli::{Cli, CoordinatorCommand};
 use super::serve;
 use super::settings::{Settings, open_datastore};
 use crate::commands::usage_error;
+use crate::fail_points;
 use crate::failure::{self, Exit};
 use crate::logging;
 use crate::output::Output;
@@ -18,6 +19,7 @@ use crate::output::Output;
 /// The program `grange-coordinator`.
 #[must_use]
 pub fn main() -> ExitCode {
+    fail_points::control();
     match Cli::try_parse() {
         Ok(cli) => failure::end("grange-coordinator", run(&cli)),
         Err(error) => usage_error(&error),

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use grange_coordinator::{CoordinatorConfig, Upstreams};
 use grange_derivation::StoreDir;
 use grange_interfaces::{Claim, Datastore};
-use grange_store_sqlite::{SqliteConfig, SqliteDatastore, path_of_uri};
+use grange_store_sqlite::{SqliteDatastore, path_of_uri};
 use grange_transport_http::{ListenAddress, Pem, Tls};
 
 use super::cli::Flags;
@@ -20,7 +20,7 @@ use super::publish::Publish;
 use super::read_tokens;
 use crate::durations::parse_duration;
 use crate::upstream::UpstreamSettings;
-use crate::{failure, places};
+use crate::{fail_points, failure, places};
 
 /// Where agents reach a coordinator that is not told otherwise.
 const LISTEN: &str = "127.0.0.1:8745";
@@ -141,7 +141,7 @@ impl Settings {
 pub fn open_datastore(uri: &str) -> anyhow::Result<Arc<SqliteDatastore>> {
     let path = path_of_uri(uri).map_err(|error| failure::config(format!("database: {error}")))?;
     make_parent(&path)?;
-    let opened = SqliteDatastore::open(&path, SqliteConfig::default());
+    let opened = SqliteDatastore::open(&path, fail_points::sqlite_config());
     Ok(Arc::new(opened.with_context(|| {
         format!("cannot open the database {}", path.display())
     })?))

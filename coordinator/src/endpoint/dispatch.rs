@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use grange_derivation::StoreDir;
+use grange_fail_points::{Point, reach};
 use grange_interfaces::message::{Answer, Message, VERSIONS};
 use grange_interfaces::{Body, Endpoint, Fault, Peer, Refusal, empty_body};
 use grange_model::AgentId;
@@ -189,7 +190,8 @@ impl Endpoint for CoordinatorEndpoint {
                 "who asks this has to say who it is",
             ));
         }
-        match message {
+        reach(Point::CallTaken);
+        let answered = match message {
             Message::Items { paths, closure } => self.items(paths, closure).await,
             Message::FetchItem { path, offset } => self.fetch_item(path, offset).await,
             Message::Derivations { paths } => self.derivations(paths).await,
@@ -197,6 +199,8 @@ impl Endpoint for CoordinatorEndpoint {
                 Caller::Agent(agent) => self.for_agent(agent, message, body).await,
                 _ => self.for_operator(message, body).await,
             },
-        }
+        };
+        reach(Point::CallAnswered);
+        answered
     }
 }

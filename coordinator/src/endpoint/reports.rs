@@ -2,6 +2,7 @@
 
 use grange_coordinator_core as core;
 use grange_derivation::{Derivation, StorePath};
+use grange_fail_points::{Point, reach};
 use grange_interfaces::message::{Answer, Report};
 use grange_interfaces::{Fault, Refusal};
 use grange_model::{AgentId, AttemptId, BlobId, DerivationRecord, SetupProblem};
@@ -156,6 +157,7 @@ impl CoordinatorEndpoint {
             report,
         };
         self.handle.request(input).await?;
+        reach(Point::ReportTaken);
         drop((pins, needed));
         self.shared.log_grew();
         refused.map_or(Ok(()), Err)

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grange_coordinator_core::Input;
+use grange_fail_points::{Point, reach};
 use grange_interfaces::{Delivery, Hook, HookError, Refusal, Request, Stop};
 use grange_model::{
     BuildId, BuildSpec, Cause, DeadLetter, FactNumber, FinishedBuild, HookRecord, Key,
@@ -260,6 +261,7 @@ impl Follower {
             builds,
             reopen,
         };
+        reach(Point::HookDelivered);
         self.handle.request(input).await?;
         Ok(())
     }

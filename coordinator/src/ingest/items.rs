@@ -7,6 +7,7 @@ use std::io::{self, Read, Write};
 
 use grange_coordinator_core::Input;
 use grange_derivation::{Hash, HashAlgo, StorePath, nar, paths};
+use grange_fail_points::{Point, reach};
 use grange_interfaces::message::ItemUpload;
 use grange_interfaces::{Body, Fault, Refusal, UploadId};
 use grange_model::{ItemRecord, Record};
@@ -75,6 +76,7 @@ pub(crate) async fn put_items(
     }
     check_end(reader).await?;
     let records = absent(shared, records).await?;
+    reach(Point::SourceSealed);
     handle
         .request(move |ticket| Input::Store { ticket, records })
         .await?;

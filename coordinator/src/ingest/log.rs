@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
+use grange_fail_points::{Point, reach};
 use grange_interfaces::{ArtifactError, Body, Fault, Refusal, Source, UploadId};
 use grange_model::{AttemptId, BlobId};
 use sha2::{Digest, Sha256};
@@ -128,5 +129,6 @@ pub(crate) async fn seal_log(
         .seal(&upload, blob)
         .await
         .map_err(artifact_refusal)?;
+    reach(Point::LogSealed);
     Ok(Some((blob, pin)))
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
 use grange_derivation::{Derivation, FixedOutput, Hash, HashAlgo, StorePath, nar, refs};
+use grange_fail_points::{Point, reach};
 use grange_interfaces::message::ReportedOutput;
 use grange_interfaces::{ArtifactError, Fault, Refusal, Source, UploadId};
 use grange_model::{AttemptId, DerivationRecord, Item, ItemRecord};
@@ -117,6 +118,7 @@ pub(crate) async fn verify_outputs(
     let references = shared.relied.rely(references.collect()).await;
     // It may have taken minutes: what is void by now is not kept.
     still_wanted.await?;
+    reach(Point::OutputsVerified);
     let mut records = Vec::new();
     for (said, output, found) in verified {
         let upload = upload_of(attempt, &said.file_hash)?;
@@ -143,6 +145,7 @@ pub(crate) async fn verify_outputs(
             blob_size: found.file_size,
         });
     }
+    reach(Point::OutputsSealed);
     let needed = Needed {
         _blobs: pins,
         _references: references,

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use grange_coordinator_core::{Input, MAX_PRUNED, Reply};
+use grange_fail_points::{Point, reach};
 use grange_interfaces::{Clock, Refusal};
 use grange_model::Digest;
 
@@ -112,7 +113,9 @@ async fn delete_slice(
             ticket,
             outputs: goes,
         };
+        reach(Point::PruneBegun);
         let answer = handle.request(input).await;
+        reach(Point::PruneCommitted);
         // While it waits, others may rely on them.
         drop(doomed);
         match answer {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use grange_fail_points::{Point, reach};
 use grange_interfaces::{ArtifactError, FinishedFilter, Refusal, Source};
 use grange_model::BlobId;
 
@@ -130,6 +131,7 @@ pub(super) async fn size(shared: &Shared, blob: BlobId) -> Result<u64, Refusal> 
 async fn remove(shared: &Arc<Shared>, doomed: Doomed) -> Result<(), Refusal> {
     let shared = Arc::clone(shared);
     let work = tokio::spawn(async move {
+        reach(Point::BlobDoomed);
         let deleted = shared.artifacts.delete(doomed.blob).await;
         drop(doomed);
         deleted

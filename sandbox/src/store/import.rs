@@ -10,6 +10,7 @@ use bytes::{Buf, Bytes};
 use futures::StreamExt;
 use grange_derivation::nar::{self, FsError};
 use grange_derivation::{HashAlgo, Hasher, StorePath};
+use grange_fail_points::{Point, reach};
 use grange_interfaces::{Body, ItemInfo, LocalStoreError};
 use tokio::sync::mpsc;
 
@@ -115,6 +116,7 @@ impl Inner {
             fs::set_permissions(&item.at, fs::Permissions::from_mode(0o755))?;
         }
         fs::rename(&item.at, &place)?;
+        reach(Point::ItemPlaced);
         if directory {
             tree::settle_directory(&place)?;
         }
@@ -124,6 +126,7 @@ impl Inner {
     fn write_record(&self, record: &Record) -> io::Result<()> {
         let new = self.layout.new_incoming();
         let write = fs::write(&new, record.to_bytes())
+            .inspect(|()| reach(Point::RecordWritten))
             .and_then(|()| fs::rename(&new, self.layout.record(&record.info.path)));
         write.inspect_err(|_| {
             // It is removed when the store is opened, at the latest.

@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Read, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use grange_fail_points::{Point, reach};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::growing::Progress;
@@ -54,8 +55,10 @@ impl Job {
             return Err(io::Error::new(io::ErrorKind::InvalidData, what));
         }
         self.file.sync_data()?;
+        reach(Point::NarBaked);
         let whole = self.shared.state().shelf.path(self.loaf);
         fs::rename(&self.part, whole)?;
+        reach(Point::NarShelved);
         let gone = self.shared.state().shelf.put(self.loaf, size);
         self.progress.send_modify(|progress| progress.whole = true);
         delete(&gone);

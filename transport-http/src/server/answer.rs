@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures::StreamExt;
+use grange_fail_points::{Point, reach};
 use grange_interfaces::Body;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
@@ -42,6 +43,7 @@ impl HttpBody for AnswerBody {
             request.watch().progress();
         }
         if let Some(line) = self.line.take() {
+            reach(Point::AnswerHanded);
             return Poll::Ready(Some(Ok(Frame::data(line))));
         }
         loop {

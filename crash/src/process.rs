@@ -1,0 +1,179 @@
+//! Programs that are killed and started again.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+
+/// What begins the log of each run.
+pub(crate) const LIFE: &str = "---- another life";
+
+/// How long a program that is asked to end may take.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// A program that does not see what the tester's environment says of Grange.
+pub(crate) fn program(name: &Path) -> Command {
+    let mut command = Command::new(name);
+    for variable in [
+        "GRANGE_COORDINATOR",
+        "GRANGE_TOKEN_FILE",
+        "GRANGE_CA",
+        "GRANGE_LOG",
+        "GRANGE_FAIL_POINT",
+        "NOTIFY_SOCKET",
+    ] {
+        command.env_remove(variable);
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+/// A program that is there, or was.
+#[derive(Debug)]
+pub(crate) struct Process {
+    program: PathBuf,
+    arguments: Vec<String>,
+    log: PathBuf,
+    /// The file that says where it dies.
+    control: PathBuf,
+    child: Option<Child>,
+}
+
+impl Process {
+    pub(crate) fn new(
+        program: PathBuf,
+        arguments: Vec<String>,
+        log: PathBuf,
+        control: PathBuf,
+    ) -> Self {
+        Self {
+            program,
+            arguments,
+            log,
+            control,
+            child: None,
+        }
+    }
+
+    /// Starts it; it must not run.
+    pub(crate) fn start(&mut self) -> anyhow::Result<()> {
+        ensure!(self.child.is_none(), "it runs already");
+        let mut log = File::options().create(true).append(true).open(&self.log)?;
+        writeln!(log, "{LIFE}")?;
+        let mut command = program(&self.program);
+        command
+            .args(&self.arguments)
+            .env("GRANGE_FAIL_POINT", &self.control)
+            .stdout(Stdio::null())
+            .stderr(log);
+        let child = command.spawn();
+        self.child =
+            Some(child.with_context(|| format!("cannot start {}", self.program.display()))?);
+        Ok(())
+    }
+
+    /// Says at which point, and which time there, it is to die.
+    pub(crate) fn arm(&self, point: &str, times: u32) -> anyhow::Result<()> {
+        // Under its name there is always all of it.
+        let new = self.control.with_extension("new");
+        fs::write(&new, format!("{point} {times}"))?;
+        Ok(fs::rename(&new, &self.control)?)
+    }
+
+    /// Takes that back; whether it was still so.
+    pub(crate) fn disarm(&self) -> bool {
+        fs::remove_file(&self.control).is_ok()
+    }
+
+    /// Whether it has died at the point, of which it must have died if it is not there.
+    pub(crate) fn has_died(&mut self) -> anyhow::Result<bool> {
+        let Some(child) = &mut self.child else {
+            return Ok(true);
+        };
+        let Some(status) = child.try_wait()? else {
+            return Ok(false);
+        };
+        self.child = None;
+        if status.signal() != Some(9) {
+            bail!("it ended with {status}:\n{}", self.tail());
+        }
+        ensure!(
+            !self.control.exists(),
+            "it was killed by somebody else:\n{}",
+            self.tail()
+        );
+        Ok(true)
+    }
+
+    /// Whether it has ended, however.
+    pub(crate) fn has_ended(&mut self) -> anyhow::Result<bool> {
+        match &mut self.child {
+            Some(child) => Ok(child.try_wait()?.is_some()),
+            None => Ok(true),
+        }
+    }
+
+    /// `kill -9`, if it has not given up before.
+    pub(crate) fn kill_if_there(&mut self) -> anyhow::Result<()> {
+        if let Some(mut child) = self.child.take() {
+            child.kill()?;
+            child.wait()?;
+        }
+        Ok(())
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) -> anyhow::Result<()> {
+        let Some(mut child) = self.child.take() else {
+            return Ok(());
+        };
+        if let Some(status) = child.try_wait()? {
+            bail!("it ended by itself, with {status}:\n{}", self.tail());
+        }
+        child.kill()?;
+        child.wait()?;
+        Ok(())
+    }
+
+    /// Asks it to end: it ends its builds, and unmounts what it has mounted.
+    pub(crate) fn stop(&mut self) -> anyhow::Result<()> {
+        let Some(mut child) = self.child.take() else {
+            return Ok(());
+        };
+        Command::new("kill").arg(child.id().to_string()).status()?;
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end {
+            if let Some(status) = child.try_wait()? {
+                ensure!(status.success(), "it ended with {status}:\n{}", self.tail());
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        child.kill()?;
+        child.wait()?;
+        bail!("it did not stop:\n{}", self.tail())
+    }
+
+    /// All that it said, in all its lives.
+    pub(crate) fn said(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// The last lines of that.
+    pub(crate) fn tail(&self) -> String {
+        let text = self.said();
+        let lines: Vec<_> = text.lines().collect();
+        lines[lines.len().saturating_sub(25)..].join("\n")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Whoever gave up before has a better reason to tell.
+        let _ = self.stop();
+    }
+}

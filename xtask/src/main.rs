@@ -3,6 +3,7 @@
 //! `cargo xtask verify` says whether a tree may land, and never writes into it; `--install` first
 //! installs what the tests need. `cargo xtask fix` mends what can be mended by itself.
 
+mod crash;
 mod daemons;
 mod edges;
 mod install;
@@ -16,10 +17,11 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 const USAGE: &str = "\
-usage: cargo xtask verify [--install]   formatting, lints, edges, documentation, tests
+usage: cargo xtask verify [--install]   formatting, lints, edges, documentation, tests, crashes
        cargo xtask fix                  formatting, and lints that mend themselves
        cargo xtask sim [--seeds N] [--seed S [--without CUTS]] | --bugs
                                         simulated farms; with bugs that they must find
+       cargo xtask crash [--cycles N]   N times kill -9 (300), power cuts, bad disks
        cargo xtask seeds                the toolchain that tests build with, into target/seeds";
 
 fn main() -> ExitCode {
@@ -43,6 +45,8 @@ fn task() -> Result<()> {
             install::guix()?;
             verify()
         }
+        ["crash"] => crash::run(crash::Cycles::of(300)),
+        ["crash", "--cycles", cycles] => crash::run(crash::Cycles::of(cycles.parse()?)),
         ["fix"] => fix(),
         ["sim", arguments @ ..] => sim::sim(arguments),
         ["seeds"] => install::seeds(),
@@ -90,7 +94,9 @@ fn verify() -> Result<()> {
         .map(|(name, value)| (*name, value.as_str()))
         .collect();
     let tests = ["cargo", "test", "--workspace", "--no-fail-fast"];
-    run::step_with("tests", &tests, &environment)
+    run::step_with("tests", &tests, &environment)?;
+    drop(daemons);
+    crash::run(crash::Cycles::VERIFY)
 }
 
 fn fix() -> Result<()> {

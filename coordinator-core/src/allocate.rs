@@ -1,7 +1,7 @@
 //! Who gets what.
 //!
 //! An agent that asks gets the best task of all classes that fit it; a task that becomes ready goes
-//! to the waiting agent that has most room. Nothing is planned ahead, so nothing is planned anew.
+//! to the waiting agent that the policy chooses. Nothing is planned ahead, so nothing is planned anew.
 
 use std::collections::BTreeSet;
 
@@ -9,6 +9,7 @@ use grange_model::{AttemptId, AttemptRecord, Fact, Record};
 
 use crate::io::AttemptPhase;
 use crate::machine::Core;
+use crate::policy::Seat;
 use crate::queue::{Class, Place};
 use crate::slab::Ix;
 use crate::tables::{Agent, Attempt, Task, TaskState};
@@ -96,13 +97,33 @@ impl Core {
 
     fn pick(&self, offer: &Offer) -> Option<(Place, Ix<Agent>)> {
         let class = self.classes.table.get(offer.class)?;
-        let places = class.ready.iter().take(self.lookahead());
-        places.copied().find_map(|place| {
-            let mut agents = offer.agents.iter().rev();
-            let (_, agent) = agents
-                .find(|(_, agent)| self.room(*agent).is_some() && self.may_have(place.2, *agent))?;
-            Some((place, *agent))
-        })
+        let mut places = class.ready.iter().take(self.lookahead());
+        places.find_map(|place| Some((place.clone(), self.seat(place.2, offer)?)))
+    }
+
+    /// The agent that gets a task, of those that may have it, if any.
+    fn seat(&self, task: Ix<Task>, offer: &Offer) -> Option<Ix<Agent>> {
+        let agents = offer.agents.iter().rev().map(|(_, agent)| *agent);
+        let mut agents =
+            agents.filter(|agent| self.room(*agent).is_some() && self.may_have(task, *agent));
+        let Some(placement) = &self.config.policy.placement else {
+            return agents.next();
+        };
+        let candidate = self.candidate(task)?;
+        let fits = agents.take(self.lookahead()).map(|ix| {
+            let agent = &self.agents[ix];
+            let seat = Seat {
+                agent: agent.record.id,
+                capacity: &agent.capacity,
+                tags: &agent.record.tags,
+                load: agent.load,
+                room: self.room(ix).map_or(0, |room| room.now),
+            };
+            (placement.fit(&candidate, &seat), ix)
+        });
+        // The first of equals has most room.
+        let best = fits.reduce(|best, next| if next.0 > best.0 { next } else { best });
+        best.map(|(_, ix)| ix)
     }
 
     fn refresh(&self, offer: &mut Offer, agent: Ix<Agent>) {
@@ -128,7 +149,7 @@ impl Core {
     }
 
     fn lookahead(&self) -> usize {
-        self.config.lookahead.max(1)
+        self.config.policy.lookahead.max(1)
     }
 
     /// Whether nothing speaks against giving the task to the agent, whom its class fits.

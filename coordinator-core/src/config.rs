@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use crate::policy::Policy;
+
 /// What the core is told once. Every default suits a farm of a few hundred agents.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// How long the core counts on an agent that it does not hear of. Shorter: builds of a lost
     /// agent are given to others sooner; longer: a slow network costs fewer races.
@@ -19,8 +21,8 @@ pub struct Config {
     /// How long an agent gets no attempt of a build that it had a setup failure of; doubled each
     /// time, up to 64 times.
     pub setup_backoff: Duration,
-    /// How many ready builds of a class are looked at for one that this agent may have.
-    pub lookahead: usize,
+    /// Who gets what first.
+    pub policy: Policy,
     /// How many different combinations of system and requirements there may be among the
     /// unfinished builds.
     pub max_classes: usize,
@@ -41,7 +43,7 @@ impl Default for Config {
             remember_failures: Duration::from_hours(30 * 24),
             remember_cancels: Duration::from_mins(10),
             setup_backoff: Duration::from_secs(30),
-            lookahead: 64,
+            policy: Policy::default(),
             max_classes: 4_096,
             slice: 2_000,
             #[cfg(grange_bugs)]

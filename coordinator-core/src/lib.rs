@@ -48,6 +48,7 @@ mod load;
 mod look;
 mod machine;
 mod make;
+mod policy;
 mod priority;
 mod prune;
 mod queue;
@@ -70,5 +71,6 @@ pub use io::{
 };
 pub use load::{Loading, Start};
 pub use machine::Core;
+pub use policy::{ByPriority, Candidate, Order, Placement, Policy, Seat};
 pub use prune::MAX_PRUNED;
 pub use view::{AgentStatus, AttemptStatus, BuildStatus, StateCounts, Why};

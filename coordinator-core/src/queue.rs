@@ -1,15 +1,15 @@
 //! Ready tasks, by what an agent must be to take them.
 //!
-//! Priority first, then age. The key does not know what time it is, so that a queue never has to be
-//! sorted again.
+//! What the policy's orders say, then age. Keys do not know what time it is, so that a queue never has to
+//! be sorted again.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use grange_model::Tags;
 
 use crate::machine::Core;
+use crate::policy::{Candidate, OrderKey};
 use crate::slab::{Ix, Slab};
 use crate::tables::{Agent, Avoided, Task, TaskState};
 use crate::work::Work;
@@ -26,8 +26,8 @@ pub(crate) struct Class {
     pub(crate) backed_off: BTreeSet<Ix<Task>>,
 }
 
-/// A place in a queue: priority, age, task.
-pub(crate) type Place = (Reverse<i32>, u64, Ix<Task>);
+/// A place in a queue: what the policy says, age, task.
+pub(crate) type Place = (OrderKey, u64, Ix<Task>);
 
 impl Class {
     /// Whether the agent can take its builds.
@@ -127,17 +127,21 @@ impl Core {
 
     /// Puts a task into the lists of its classes in which its state belongs.
     pub(crate) fn list(&mut self, ix: Ix<Task>) {
-        let priority = self.derived(self.tasks[ix].derivation);
+        let key = if self.tasks[ix].state == TaskState::Ready {
+            self.order_key(ix)
+        } else {
+            OrderKey::default()
+        };
         let task = &mut self.tasks[ix];
         match task.state {
             TaskState::Ready => {
-                task.queued = Some(priority);
                 for class in &task.classes {
                     let ready = &mut self.classes.table[*class].ready;
-                    ready.insert((Reverse(priority), task.order, ix));
+                    ready.insert((key.clone(), task.order, ix));
                     self.classes.ready.insert(*class);
                     self.classes.fresh.insert(*class);
                 }
+                task.queued = Some(key);
             }
             TaskState::BackedOff(_) => {
                 for class in &task.classes {
@@ -151,10 +155,11 @@ impl Core {
     /// Takes it out of them.
     pub(crate) fn unlist(&mut self, ix: Ix<Task>) {
         let task = &mut self.tasks[ix];
-        if let Some(priority) = task.queued.take() {
+        if let Some(key) = task.queued.take() {
+            let place = (key, task.order, ix);
             for class in &task.classes {
                 let ready = &mut self.classes.table[*class].ready;
-                ready.remove(&(Reverse(priority), task.order, ix));
+                ready.remove(&place);
                 if ready.is_empty() {
                     self.classes.ready.remove(class);
                     self.classes.fresh.remove(class);
@@ -167,10 +172,33 @@ impl Core {
         }
     }
 
-    /// Moves it to where its priority belongs.
+    /// What the policy's orders say of it now.
+    fn order_key(&self, ix: Ix<Task>) -> OrderKey {
+        // A task whose last build just ended is in no queue.
+        self.candidate(ix)
+            .map_or_else(OrderKey::default, |candidate| {
+                self.config.policy.key(&candidate)
+            })
+    }
+
+    /// A task as the policy sees it, unless its last build has just ended.
+    pub(crate) fn candidate(&self, ix: Ix<Task>) -> Option<Candidate<'_>> {
+        let task = &self.tasks[ix];
+        let derivation = &self.derivations[task.derivation];
+        let first = &self.builds[*task.builds.first()?].record;
+        Some(Candidate {
+            priority: self.derived(task.derivation),
+            submitted_at: first.submitted_at,
+            derivation: &derivation.item,
+            system: &derivation.system,
+            tags: &first.spec.tags,
+        })
+    }
+
+    /// Moves it to where its key belongs.
     pub(crate) fn requeue(&mut self, ix: Ix<Task>) {
-        let queued = self.tasks[ix].queued;
-        if queued.is_some() && queued != Some(self.derived(self.tasks[ix].derivation)) {
+        let queued = self.tasks[ix].queued.as_ref();
+        if queued.is_some_and(|queued| *queued != self.order_key(ix)) {
             self.unlist(ix);
             self.list(ix);
         }

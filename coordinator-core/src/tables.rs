@@ -9,6 +9,7 @@ use grange_model::{
 use smallvec::SmallVec;
 
 use crate::io::{AttemptPhase, Capacity, Ticket};
+use crate::policy::OrderKey;
 use crate::priority::Levels;
 use crate::queue::Class;
 use crate::slab::Ix;
@@ -135,8 +136,8 @@ pub(crate) struct Task {
     pub(crate) order: u64,
     /// The classes of its builds.
     pub(crate) classes: SmallVec<[Ix<Class>; 1]>,
-    /// The priority under which it is queued, while it is ready.
-    pub(crate) queued: Option<i32>,
+    /// The key under which it is queued, while it is ready.
+    pub(crate) queued: Option<OrderKey>,
     pub(crate) attempts: SmallVec<[Ix<Attempt>; 1]>,
     pub(crate) past: Vec<AttemptSummary>,
     /// Agents that had a setup failure, how often, and until when they get no attempt of it.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use grange_coordinator_core::Policy;
 use grange_derivation::StoreDir;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -15,6 +16,8 @@ pub struct CoordinatorConfig {
     /// Tokens that make a client an operator. Default: none, so that only the Unix socket and the
     /// same process may administer.
     pub admin_tokens: Vec<TokenHash>,
+    /// Who gets what first. Default: priority, then age; the agent that has most room.
+    pub policy: Policy,
     /// How long an agent is counted on that is not heard of. Default: 60 s. Shorter: builds of a
     /// lost agent go to others sooner; longer: a slow network costs fewer double builds.
     pub lease: Duration,
@@ -74,6 +77,7 @@ impl Default for CoordinatorConfig {
         Self {
             store_dirs: vec![StoreDir::guix(), StoreDir::nix()],
             admin_tokens: Vec::new(),
+            policy: Policy::default(),
             lease: Duration::from_mins(1),
             default_limits: Limits::default(),
             remember_failures: Duration::from_hours(30 * 24),

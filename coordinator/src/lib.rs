@@ -27,6 +27,7 @@ mod upstream;
 pub use clock::SystemClock;
 pub use config::{CoordinatorConfig, Limits as DefaultLimits, TokenHash};
 pub use follow::{MissingInputs, Reopen};
+pub use grange_coordinator_core::{ByPriority, Candidate, Order, Placement, Policy, Seat};
 pub use handle::Stopped;
 pub use retain::Swept;
 pub use start::{Coordinator, Parts, StartError};

@@ -221,6 +221,7 @@ async fn load(shared: &Shared, start: Start) -> Result<(Core, Vec<HookRecord>), 
         }
     }
     let config = CoreConfig {
+        policy: shared.config.policy.clone(),
         lease: shared.config.lease,
         remember_failures: shared.config.remember_failures,
         remember_cancels: shared.config.remember_cancels,

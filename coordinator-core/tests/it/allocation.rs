@@ -14,7 +14,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use grange_coordinator_core::{Assignment, Capacity, Config, Reply, Ticket};
+use grange_coordinator_core::{Assignment, Capacity, Config, Policy, Reply, Ticket};
 use grange_model::{BuildSpec, SetupProblem};
 
 use crate::world::names::{capacity, drv, spec, tags};
@@ -29,7 +29,10 @@ struct Scenario {
 impl Scenario {
     fn run(commands: &str) -> String {
         let config = Config {
-            lookahead: 2,
+            policy: Policy {
+                lookahead: 2,
+                ..Policy::default()
+            },
             ..Config::default()
         };
         let mut scenario = Self {

@@ -14,6 +14,7 @@ mod allocation;
 mod cancel;
 mod loading;
 mod meaning;
+mod policy;
 mod priorities;
 mod prune;
 mod purity;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use grange_coordinator_core::{Capacity, Config};
+use grange_coordinator_core::{Capacity, Config, Policy};
 use grange_model::{AgentId, BuildId, BuildSpec, DerivationRecord, Limits, Tags};
 use uuid::Uuid;
 
@@ -66,7 +66,10 @@ impl Scenario {
 fn config(dice: &mut Dice) -> Config {
     Config {
         slice: dice.pick(&[1, 2, 5, 20, 2_000]).copied().unwrap_or(2_000),
-        lookahead: dice.pick(&[1, 3, 64]).copied().unwrap_or(64),
+        policy: Policy {
+            lookahead: dice.pick(&[1, 3, 64]).copied().unwrap_or(64),
+            ..Policy::default()
+        },
         lease: Duration::from_secs(dice.between(15, 90)),
         remember_cancels: Duration::from_secs(dice.between(1, 300)),
         setup_backoff: Duration::from_secs(dice.between(1, 30)),

@@ -5,7 +5,7 @@ mod fleet;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use grange_coordinator_core::{Config, Input, LookupId, Reply, Ticket, TimerReason};
+use grange_coordinator_core::{Config, Input, LookupId, Policy, Reply, Ticket, TimerReason};
 use grange_model::{BuildId, BuildSpec, Digest, Fact, FactNumber, HookRecord, Key, Record, Tags};
 
 use crate::world::World;
@@ -44,7 +44,10 @@ impl Farm {
         let mut chance = Chance::new(seed);
         let config = Config {
             slice: [1, 2, 5, 20, 4_000][usize::try_from(chance.below(5)).unwrap()],
-            lookahead: [1, 3, 64][usize::try_from(chance.below(3)).unwrap()],
+            policy: Policy {
+                lookahead: [1, 3, 64][usize::try_from(chance.below(3)).unwrap()],
+                ..Policy::default()
+            },
             remember_cancels: Duration::from_secs(chance.below(200)),
             ..Config::default()
         };

@@ -1,0 +1,120 @@
+//! Who gets what first: mechanism is in the queues, choice is here.
+
+use std::fmt;
+use std::sync::Arc;
+
+use grange_model::{AgentId, Item, Tags, Timestamp};
+use smallvec::SmallVec;
+
+use crate::io::Capacity;
+
+/// A build that may be given to an agent. Builds of one derivation that share attempts are one
+/// candidate.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate<'a> {
+    /// The highest of its builds' priorities and of those that need it.
+    pub priority: i32,
+    /// When the first of its builds was submitted.
+    pub submitted_at: Timestamp,
+    /// What is to be built.
+    pub derivation: &'a Item,
+    /// What it builds on.
+    pub system: &'a str,
+    /// Labels of the first of its builds.
+    pub tags: &'a Tags,
+}
+
+/// An agent that waits and has room.
+#[derive(Clone, Copy, Debug)]
+pub struct Seat<'a> {
+    /// Which.
+    pub agent: AgentId,
+    /// What it said that it can take.
+    pub capacity: &'a Capacity,
+    /// What the operator says that it offers.
+    pub tags: &'a Tags,
+    /// Its load in hundredths.
+    pub load: u32,
+    /// How many builds it can run at once beside those that it has.
+    pub room: u32,
+}
+
+/// Which of two builds comes first.
+///
+/// # Contract
+///
+/// * The key follows from the candidate and from nothing else: the same candidate has the same key,
+///   whenever and however often it is asked for.
+/// * It does not see what time it is, so that no queue has to be sorted again. Whoever wants builds to
+///   become more urgent with time adds the time of submission to the key.
+/// * Any candidate has a key: extremes must not panic.
+/// * Where all keys of two builds are equal, the one that was submitted first comes first. So builds of
+///   one key overtake each other never, and a build waits for as many as have lower keys. A key that
+///   falls with the time of submission lets the newest go first for ever: it must not.
+pub trait Order: fmt::Debug + Send + Sync {
+    /// The lower, the sooner.
+    fn key(&self, candidate: &Candidate<'_>) -> i64;
+}
+
+/// Which of several agents that wait gets a build.
+///
+/// # Contract
+///
+/// * What it says follows from its arguments and from nothing else.
+/// * It must not panic.
+pub trait Placement: fmt::Debug + Send + Sync {
+    /// How well the build would sit there: the higher, the better. Of equals, the agent that has most
+    /// room gets it.
+    fn fit(&self, candidate: &Candidate<'_>, seat: &Seat<'_>) -> i64;
+}
+
+/// A choice of policy. The default: priority, then age; the agent that has most room.
+///
+/// Mechanism goes before policy: whatever it says, an agent gets only what it offers to take, none that
+/// it had a setup failure of a moment ago, and an agent that waits is never left without a build that
+/// it could take, as far as `lookahead` sees.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Compared one after the other; of equals, the one that was submitted first.
+    pub order: Vec<Arc<dyn Order>>,
+    /// Who gets a build for which several wait. None: whoever has most room.
+    pub placement: Option<Arc<dyn Placement>>,
+    /// How many ready builds of a class are looked at for one that an agent may have, and how many
+    /// agents for a build; at least 1. More of them cost time where many must not have it.
+    pub lookahead: usize,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            order: vec![Arc::new(ByPriority)],
+            placement: None,
+            lookahead: 64,
+        }
+    }
+}
+
+/// The highest priority first.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ByPriority;
+
+impl Order for ByPriority {
+    fn key(&self, candidate: &Candidate<'_>) -> i64 {
+        -i64::from(candidate.priority)
+    }
+}
+
+/// What all orders say of a candidate.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct OrderKey(SmallVec<[i64; 2]>);
+
+impl Policy {
+    pub(crate) fn key(&self, candidate: &Candidate<'_>) -> OrderKey {
+        OrderKey(
+            self.order
+                .iter()
+                .map(|order| order.key(candidate))
+                .collect(),
+        )
+    }
+}

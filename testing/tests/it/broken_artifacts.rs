@@ -1,19 +1,18 @@
 //! Each of these breaks one sentence of the contract, and the case for that sentence fails.
 
 use std::fs::File;
-use std::future::Future;
 use std::io::Write as _;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use futures::StreamExt;
 use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
 use grange_interfaces::{ArtifactError, ArtifactStore, Body, Source, UploadId, bytes_of};
 use grange_model::BlobId;
 use grange_testing::MemoryArtifacts;
-use grange_testing::conformance::{ArtifactsBench, artifacts, run};
+use grange_testing::conformance::ArtifactsBench;
 use sha2::{Digest, Sha256};
 
 /// What is wrong with a store.
@@ -35,12 +34,29 @@ enum Defect {
     GivesOtherFiles,
     /// Forgets what came before a body broke off, and says that it did not.
     DropsPrefixes,
+    /// Says how long an upload was before the last byte came.
+    SaysStaleOffsets,
+    /// Leaves out the last piece of a body.
+    TruncatesBodies,
+    /// Has no uploads when it is opened.
+    ForgetsUploads,
+    /// Has no blobs when it is opened: what it sealed was not written yet.
+    ForgetsBlobs,
+    /// Leaves the upload where it was when it is sealed.
+    KeepsUploads,
+    /// Names a blob before its bytes are there.
+    NamesFirst,
+    /// Says that it has deleted a blob.
+    DeletesNothing,
+    /// Lists all blobs but the first.
+    ListsTooFew,
 }
 
 #[derive(Debug)]
 struct Broken {
     inner: MemoryArtifacts,
     defect: Defect,
+    sealing: AtomicBool,
 }
 
 struct Bench(MemoryArtifacts, Defect);
@@ -49,9 +65,23 @@ impl ArtifactsBench for Bench {
     type Store = Broken;
 
     async fn open(&self) -> Arc<Broken> {
+        let (inner, defect) = (self.0.clone(), self.1);
+        if defect == Defect::ForgetsUploads {
+            let uploads: Vec<_> = inner.uploads().try_collect().await.unwrap();
+            for upload in uploads {
+                inner.discard(&upload).await.unwrap();
+            }
+        }
+        if defect == Defect::ForgetsBlobs {
+            let blobs: Vec<_> = inner.blobs().try_collect().await.unwrap();
+            for blob in blobs {
+                inner.delete(blob).await.unwrap();
+            }
+        }
         Arc::new(Broken {
-            inner: self.0.clone(),
-            defect: self.1,
+            inner,
+            defect,
+            sealing: AtomicBool::new(false),
         })
     }
 }
@@ -97,12 +127,21 @@ impl ArtifactStore for Broken {
                 }
                 done
             }
+            Defect::TruncatesBodies => {
+                let mut pieces: Vec<_> = body.collect().await;
+                if pieces.last().is_some_and(Result::is_ok) && pieces.len() > 1 {
+                    pieces.pop();
+                }
+                let body = stream::iter(pieces).boxed();
+                self.inner.append(upload, offset, body).await
+            }
             _ => self.inner.append(upload, offset, body).await,
         }
     }
 
     async fn offset(&self, upload: &UploadId) -> Result<u64, ArtifactError> {
-        self.inner.offset(upload).await
+        let stale = u64::from(self.defect == Defect::SaysStaleOffsets);
+        Ok(self.inner.offset(upload).await?.saturating_sub(stale))
     }
 
     async fn seal(&self, upload: &UploadId, blob: BlobId) -> Result<u64, ArtifactError> {
@@ -120,11 +159,30 @@ impl ArtifactStore for Broken {
             Defect::SealsOnce if self.inner.offset(upload).await? == 0 => {
                 Err(ArtifactError::NotFound(upload.to_string()))
             }
+            Defect::KeepsUploads if self.inner.offset(upload).await? > 0 => {
+                let source = Source::Upload(upload.clone());
+                let again = self.inner.read(&source, 0..u64::MAX).await?;
+                let length = self.inner.seal(upload, blob).await?;
+                self.inner.append(upload, 0, again).await?;
+                Ok(length)
+            }
+            Defect::NamesFirst => {
+                self.sealing.store(true, Ordering::SeqCst);
+                for _ in 0..10 {
+                    tokio::task::yield_now().await;
+                }
+                let sealed = self.inner.seal(upload, blob).await;
+                self.sealing.store(false, Ordering::SeqCst);
+                sealed
+            }
             _ => self.inner.seal(upload, blob).await,
         }
     }
 
     async fn size(&self, source: &Source) -> Result<u64, ArtifactError> {
+        if self.sealing.load(Ordering::SeqCst) {
+            return Ok(0);
+        }
         self.inner.size(source).await
     }
 
@@ -149,11 +207,15 @@ impl ArtifactStore for Broken {
     }
 
     async fn delete(&self, blob: BlobId) -> Result<(), ArtifactError> {
+        if self.defect == Defect::DeletesNothing {
+            return Ok(());
+        }
         self.inner.delete(blob).await
     }
 
     fn blobs(&self) -> BoxStream<'_, Result<BlobId, ArtifactError>> {
-        self.inner.blobs()
+        let less = usize::from(self.defect == Defect::ListsTooFew);
+        self.inner.blobs().skip(less).boxed()
     }
 
     fn uploads(&self) -> BoxStream<'_, Result<UploadId, ArtifactError>> {
@@ -161,61 +223,63 @@ impl ArtifactStore for Broken {
     }
 }
 
-/// Whether the case fails on a store with this defect, and does not without.
-fn finds<F: Future<Output = ()>>(defect: Defect, case: impl Fn(&'static Bench) -> F) -> bool {
-    let fails = |defect| {
-        // Cases borrow their bench; a test may leak one.
-        let bench = Box::leak(Box::new(Bench(MemoryArtifacts::new(), defect)));
-        catch_unwind(AssertUnwindSafe(|| run(case(bench)))).is_err()
-    };
-    assert!(
-        !fails(Defect::None),
-        "the case fails on a store without a defect"
-    );
-    fails(defect)
-}
-
-#[test]
-fn an_ignored_offset_is_found() {
-    assert!(finds(Defect::IgnoresOffsets, |bench| {
-        artifacts::append_begins_where_the_upload_ends(bench)
-    }));
-}
-
-#[test]
-fn mixed_appends_are_found() {
-    assert!(finds(
-        Defect::MixesAppends,
-        artifacts::appends_are_never_mixed
-    ));
-}
-
-#[test]
-fn a_believed_hash_is_found() {
-    assert!(finds(Defect::Believes, artifacts::seal_refuses_other_bytes));
-}
-
-#[test]
-fn a_refused_second_seal_is_found() {
-    assert!(finds(Defect::SealsOnce, artifacts::sealing_again_succeeds));
-}
-
-#[test]
-fn a_range_that_is_too_long_is_found() {
-    assert!(finds(Defect::ReadsOn, artifacts::ranges_are_cut));
-}
-
-#[test]
-fn a_dropped_prefix_is_found() {
-    assert!(finds(Defect::DropsPrefixes, |bench| {
-        artifacts::a_body_that_breaks_off_leaves_a_prefix(bench)
-    }));
-}
-
-#[test]
-fn a_file_with_other_bytes_is_found() {
-    assert!(finds(
-        Defect::GivesOtherFiles,
-        artifacts::a_file_is_its_blob
-    ));
+crate::found! {
+    artifacts, |defect| Bench(MemoryArtifacts::new(), defect);
+    none: None => [];
+    an_ignored_offset: IgnoresOffsets => [
+        append_begins_where_the_upload_ends,
+        a_body_that_breaks_off_leaves_a_prefix,
+        an_append_that_is_given_up_leaves_a_prefix,
+    ];
+    a_stale_offset: SaysStaleOffsets => [
+        append_returns_the_length,
+        append_begins_where_the_upload_ends,
+        a_body_that_breaks_off_leaves_a_prefix,
+        an_append_that_is_given_up_leaves_a_prefix,
+        an_upload_survives_its_process,
+        seal_refuses_other_bytes,
+    ];
+    mixed_appends: MixesAppends => [
+        appends_are_never_mixed,
+        an_empty_blob_is_a_blob,
+    ];
+    a_truncated_body: TruncatesBodies => [
+        append_returns_the_length,
+        append_begins_where_the_upload_ends,
+        appends_are_never_mixed,
+        a_body_that_breaks_off_leaves_a_prefix,
+        an_append_that_is_given_up_leaves_a_prefix,
+        an_upload_survives_its_process,
+        seal_makes_a_blob,
+        a_blob_is_there_as_a_whole,
+        seal_survives_its_process,
+        seal_refuses_other_bytes,
+        sealing_again_succeeds,
+        ranges_are_cut,
+        large_bodies_stream,
+        a_file_is_its_blob,
+    ];
+    a_dropped_prefix: DropsPrefixes => [a_body_that_breaks_off_leaves_a_prefix];
+    forgotten_uploads: ForgetsUploads => [an_upload_survives_its_process];
+    a_believed_hash: Believes => [seal_refuses_other_bytes];
+    a_refused_second_seal: SealsOnce => [
+        sealing_again_succeeds,
+        an_empty_blob_is_a_blob,
+    ];
+    an_upload_that_stays: KeepsUploads => [
+        seal_makes_a_blob,
+        seal_survives_its_process,
+        sealing_again_succeeds,
+        delete_and_discard_are_for_good,
+        lists_are_complete,
+    ];
+    blobs_that_are_not_durable: ForgetsBlobs => [seal_survives_its_process];
+    half_a_blob: NamesFirst => [a_blob_is_there_as_a_whole];
+    a_range_that_is_too_long: ReadsOn => [ranges_are_cut];
+    what_is_deleted_and_stays: DeletesNothing => [
+        delete_and_discard_are_for_good,
+        a_file_is_its_blob,
+    ];
+    a_list_that_is_too_short: ListsTooFew => [lists_are_complete];
+    a_file_with_other_bytes: GivesOtherFiles => [a_file_is_its_blob];
 }

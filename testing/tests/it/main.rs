@@ -6,4 +6,5 @@ mod broken_artifacts;
 mod broken_datastores;
 mod conformance;
 mod faults;
+mod found;
 mod rules;

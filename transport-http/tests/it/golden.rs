@@ -18,7 +18,7 @@ use grange_transport_http::{
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::samples;
+use grange_testing::sample as samples;
 
 fn testdata(folder: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -3,6 +3,7 @@
 
 mod bodies;
 mod calls;
+mod conformance;
 mod curl;
 mod fake;
 mod golden;
@@ -10,7 +11,6 @@ mod limits;
 mod malformed;
 mod pages;
 mod raw;
-mod samples;
 mod stopping;
 mod support;
 mod tls;

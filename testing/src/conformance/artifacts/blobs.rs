@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Read;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::stream::{StreamExt, TryStreamExt};
@@ -30,6 +31,36 @@ pub async fn seal_makes_a_blob(bench: &impl ArtifactsBench) {
     // The name can be used again.
     put(&*store, "a", b"something else").await;
     assert!(all(&*store, &source).await == bytes, "the blob has changed");
+}
+
+/// "A blob has all of its bytes or does not exist", also while it is sealed.
+pub async fn a_blob_is_there_as_a_whole(bench: &impl ArtifactsBench) {
+    let store = bench.open().await;
+    let bytes = noise(300_000);
+    let source = Source::Blob(blob(&bytes));
+    let id = upload("a");
+    let append = store.append(&id, 0, body(&bytes, 100_000));
+    append.await.expect("it is appended");
+    let seal = {
+        let (store, blob) = (Arc::clone(&store), blob(&bytes));
+        tokio::spawn(async move { store.seal(&id, blob).await })
+    };
+    loop {
+        let ended = seal.is_finished();
+        match store.size(&source).await {
+            Ok(size) => {
+                assert_eq!(size, bytes.len() as u64, "a part of a blob");
+                assert!(all(&*store, &source).await == bytes, "other bytes");
+                break;
+            }
+            Err(ArtifactError::NotFound(_)) if !ended => {
+                tokio::task::yield_now().await;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    let sealed = seal.await.expect("a seal does not panic");
+    assert_eq!(sealed.expect("it is sealed"), bytes.len() as u64);
 }
 
 /// "`seal` is durable when it returns", as far as a test can see.

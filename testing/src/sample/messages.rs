@@ -17,19 +17,25 @@ const LIB: &str = "/gnu/store/2123456789abcdfghijklmnpqrsvwxyz-glibc-2.41";
 const HASH: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
 fn build() -> BuildId {
-    "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap()
+    "01890a5d-ac96-774b-bcce-b302099a8057"
+        .parse()
+        .expect("it is one")
 }
 
 fn agent() -> AgentId {
-    "11111111-2222-7333-8444-555555555555".parse().unwrap()
+    "11111111-2222-7333-8444-555555555555"
+        .parse()
+        .expect("it is one")
 }
 
 fn session() -> SessionId {
-    "01890a5d-ac96-774b-bcce-b302099a8058".parse().unwrap()
+    "01890a5d-ac96-774b-bcce-b302099a8058"
+        .parse()
+        .expect("it is one")
 }
 
 fn attempt() -> AttemptId {
-    "3.14.15".parse().unwrap()
+    "3.14.15".parse().expect("it is one")
 }
 
 fn tags() -> Tags {
@@ -84,7 +90,8 @@ fn refusal() -> Refusal {
 }
 
 /// Every message, by the name of its file.
-pub(crate) fn messages() -> Vec<Message> {
+#[must_use]
+pub fn messages() -> Vec<Message> {
     let output = ReportedOutput {
         name: "out".into(),
         file_hash: HASH.into(),
@@ -334,7 +341,8 @@ fn agent_view() -> AgentView {
 }
 
 /// Every answer.
-pub(crate) fn answers() -> Vec<Answer> {
+#[must_use]
+pub fn answers() -> Vec<Answer> {
     let warnings = vec!["nobody offers year=2019".into()];
     vec![
         Answer::Done,
@@ -440,7 +448,8 @@ pub(crate) fn answers() -> Vec<Answer> {
 }
 
 /// Every fault, as a refusal.
-pub(crate) fn refusals() -> Vec<Refusal> {
+#[must_use]
+pub fn refusals() -> Vec<Refusal> {
     use Fault::{Busy, Caller, Conflict, Forbidden, NotFound, Operator, Peer, Us};
     let faults = [
         Caller, Forbidden, NotFound, Conflict, Operator, Peer, Busy, Us,

@@ -1,4 +1,4 @@
-//! Records to test with. The same number gives the same record.
+//! Records and facts.
 
 use grange_model::{
     AgentId, AgentRecord, AttemptId, AttemptOutcome, AttemptRecord, AttemptSummary, BlobId,
@@ -312,4 +312,57 @@ pub fn fact(number: u32) -> Fact {
         derivation: digest(number),
         implicit: false,
     }
+}
+
+/// A fact of every kind, about the same things as the other samples of this number.
+#[must_use]
+pub fn facts(number: u32) -> Vec<Fact> {
+    let (build, agent) = (build_id(number), agent_id(number));
+    let (attempt, output) = (attempt_id(number), item(number).digest);
+    let derivation = digest(number);
+    let ended = [
+        BuildState::Succeeded,
+        BuildState::Failed,
+        BuildState::FailedDependency,
+        BuildState::Canceled,
+    ];
+    let ended = ended.map(|state| Fact::Ended {
+        build,
+        derivation,
+        state,
+    });
+    let mut facts = vec![
+        fact(number),
+        Fact::Submitted {
+            build,
+            derivation,
+            implicit: true,
+        },
+        Fact::Started {
+            attempt,
+            derivation,
+            agent,
+            builds: vec![build],
+        },
+        Fact::SetupFailed {
+            build,
+            derivation,
+            failure: setup_failure(number),
+        },
+        Fact::Expired {
+            attempt,
+            derivation,
+            agent,
+        },
+    ];
+    facts.extend(ended);
+    facts.extend([
+        Fact::Reopened { build, derivation },
+        Fact::Available { output },
+        Fact::Lost { output },
+        Fact::AgentChanged { agent },
+        Fact::Pruned { output },
+        Fact::GoneUpstream { output },
+    ]);
+    facts
 }

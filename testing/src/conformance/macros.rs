@@ -1,0 +1,111 @@
+//! What makes tests of cases.
+
+/// Makes a test of each case for a [`Datastore`]: `datastore_conformance!(bench)`, where `bench` is an
+/// expression that makes a [`DatastoreBench`].
+///
+/// [`Datastore`]: grange_interfaces::Datastore
+/// [`DatastoreBench`]: crate::conformance::DatastoreBench
+#[macro_export]
+macro_rules! datastore_conformance {
+    ($bench:expr) => {
+        $crate::datastore_cases! { [$crate::conformance_tests] datastore, $bench }
+    };
+}
+
+/// Makes a test of each case for an [`ArtifactStore`]: `artifacts_conformance!(bench)`, where `bench`
+/// is an expression that makes an [`ArtifactsBench`].
+///
+/// [`ArtifactStore`]: grange_interfaces::ArtifactStore
+/// [`ArtifactsBench`]: crate::conformance::ArtifactsBench
+#[macro_export]
+macro_rules! artifacts_conformance {
+    ($bench:expr) => {
+        $crate::artifacts_cases! { [$crate::conformance_tests] artifacts, $bench }
+    };
+}
+
+/// The names of the cases that fail, in the order of the suite: `failing_cases!(datastore, bench)`,
+/// where `bench` is evaluated for each case. They run in virtual time ([`conformance::fails`]).
+///
+/// For those who want to see a suite find what they broke on purpose.
+///
+/// [`conformance::fails`]: crate::conformance::fails
+#[macro_export]
+macro_rules! failing_cases {
+    (datastore, $bench:expr) => {
+        $crate::datastore_cases! { [$crate::conformance_failing] datastore, $bench }
+    };
+    (artifacts, $bench:expr) => {
+        $crate::artifacts_cases! { [$crate::conformance_failing] artifacts, $bench }
+    };
+}
+
+/// The cases, given to another macro.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! datastore_cases {
+    ([$($then:tt)+] $($what:tt)*) => {
+        $($then)+! { $($what)* =>
+            terms_grow, a_new_store_is_empty, exclusive_is_refused_while_another_holds_it,
+            a_lower_term_writes_nothing, a_fenced_commit_is_there_or_never_comes,
+            a_commit_is_durable, a_commit_is_read_as_a_whole, a_refused_commit_writes_nothing,
+            repeating_is_one_commit, gaps_are_refused, later_changes_count,
+            removing_nothing_does_nothing, an_empty_batch_is_a_commit,
+            load_gives_what_lives, load_gives_each_record_once, load_is_of_one_moment,
+            get_keeps_the_order_of_keys, get_gives_what_was_put, facts_come_in_order_and_pages,
+            finished_comes_in_order_and_pages, every_filter_filters, finished_follows_changes,
+            items_come_in_order_and_pages, items_follow_changes,
+            derivations_come_in_order_and_pages,
+            counts_follow_changes, every_reader_sees_what_was_acknowledged,
+        }
+    };
+}
+
+/// The cases, given to another macro.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! artifacts_cases {
+    ([$($then:tt)+] $($what:tt)*) => {
+        $($then)+! { $($what)* =>
+            append_returns_the_length, append_begins_where_the_upload_ends,
+            appends_are_never_mixed, a_body_that_breaks_off_leaves_a_prefix,
+            an_append_that_is_given_up_leaves_a_prefix, an_upload_survives_its_process,
+            seal_makes_a_blob, a_blob_is_there_as_a_whole, seal_survives_its_process,
+            seal_refuses_other_bytes, sealing_again_succeeds, nothing_is_sealed_from_nothing,
+            an_empty_blob_is_a_blob, ranges_are_cut, large_bodies_stream,
+            what_is_not_there_is_not_found, delete_and_discard_are_for_good, lists_are_complete,
+            a_file_is_its_blob,
+        }
+    };
+}
+
+/// A `#[test]` for each case.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! conformance_tests {
+    ($suite:ident, $bench:expr => $($case:ident,)*) => {
+        $(
+            #[test]
+            fn $case() {
+                let bench = $bench;
+                $crate::conformance::run($crate::conformance::$suite::$case(&bench));
+            }
+        )*
+    };
+}
+
+/// The names of the cases that fail.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! conformance_failing {
+    ($suite:ident, $bench:expr => $($case:ident,)*) => {{
+        let mut failing: ::std::vec::Vec<&'static str> = ::std::vec::Vec::new();
+        $(
+            let bench = $bench;
+            if $crate::conformance::fails($crate::conformance::$suite::$case(&bench)) {
+                failing.push(stringify!($case));
+            }
+        )*
+        failing
+    }};
+}

@@ -37,8 +37,10 @@ mod artifacts;
 pub mod conformance;
 mod datastore;
 pub mod sample;
+mod transport;
 mod upstream;
 
 pub use artifacts::MemoryArtifacts;
 pub use datastore::MemoryDatastore;
+pub use transport::{MemoryServer, MemoryTransport};
 pub use upstream::MemoryUpstream;

@@ -1,9 +1,11 @@
 //! What suites run on.
 
+use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use grange_interfaces::{ArtifactStore, Datastore};
+use futures::future::BoxFuture;
+use grange_interfaces::{ArtifactStore, Datastore, Endpoint, Stopper};
 
 /// What a Datastore's suite runs on: where one is stored. Each case makes its own, empty.
 pub trait DatastoreBench: Send + Sync {
@@ -22,4 +24,48 @@ pub trait ArtifactsBench: Send + Sync {
 
     /// Opens it, as a process does that starts. Cases drop what was opened before.
     fn open(&self) -> impl Future<Output = Arc<Self::Store>> + Send;
+}
+
+/// What a transport's suite runs on.
+pub trait TransportBench: Send + Sync {
+    /// Has `endpoint` served, and connects to it.
+    fn connect(&self, endpoint: Arc<dyn Endpoint>) -> impl Future<Output = Link> + Send;
+
+    /// Whether the other side is in the same process or behind a trusted door, so that
+    /// [`Peer::Local`] arrives as such. Anywhere else it arrives as [`Peer::Anonymous`].
+    ///
+    /// [`Peer::Local`]: grange_interfaces::Peer::Local
+    /// [`Peer::Anonymous`]: grange_interfaces::Peer::Anonymous
+    fn is_local(&self) -> bool;
+}
+
+/// Two ends that are connected.
+pub struct Link {
+    /// The near end.
+    pub client: Arc<dyn Endpoint>,
+    /// Serving, which can be stopped. None where calls go straight to the other side, so that nobody
+    /// serves.
+    pub serving: Option<Serving>,
+}
+
+/// A server that runs.
+pub struct Serving {
+    /// Ends it.
+    pub stopper: Stopper,
+    /// Returns when it has ended.
+    pub ended: BoxFuture<'static, ()>,
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link")
+            .field("client", &self.client)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Serving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Serving").finish_non_exhaustive()
+    }
 }

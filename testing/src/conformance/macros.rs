@@ -24,6 +24,17 @@ macro_rules! artifacts_conformance {
     };
 }
 
+/// Makes a test of each case for a transport: `transport_conformance!(bench)`, where `bench` is an
+/// expression that makes a [`TransportBench`].
+///
+/// [`TransportBench`]: crate::conformance::TransportBench
+#[macro_export]
+macro_rules! transport_conformance {
+    ($bench:expr) => {
+        $crate::transport_cases! { [$crate::conformance_tests] transport, $bench }
+    };
+}
+
 /// The names of the cases that fail, in the order of the suite: `failing_cases!(datastore, bench)`,
 /// where `bench` is evaluated for each case. They run in virtual time ([`conformance::fails`]).
 ///
@@ -37,6 +48,9 @@ macro_rules! failing_cases {
     };
     (artifacts, $bench:expr) => {
         $crate::artifacts_cases! { [$crate::conformance_failing] artifacts, $bench }
+    };
+    (transport, $bench:expr) => {
+        $crate::transport_cases! { [$crate::conformance_failing] transport, $bench }
     };
 }
 
@@ -75,6 +89,25 @@ macro_rules! artifacts_cases {
             an_empty_blob_is_a_blob, ranges_are_cut, large_bodies_stream,
             what_is_not_there_is_not_found, delete_and_discard_are_for_good, lists_are_complete,
             a_file_is_its_blob,
+        }
+    };
+}
+
+/// The cases, given to another macro.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! transport_cases {
+    ([$($then:tt)+] $($what:tt)*) => {
+        $($then)+! { $($what)* =>
+            messages_of_all_kinds_arrive, answers_of_all_kinds_arrive, who_calls_arrives,
+            refusals_arrive_whole, calls_at_once_are_not_mixed,
+            a_call_that_waits_holds_up_no_other, bodies_arrive_byte_for_byte,
+            an_answer_without_a_body_has_none, bodies_wait_for_their_reader,
+            answers_bodies_wait_for_their_reader, a_body_that_breaks_off_is_an_error,
+            an_answers_body_that_breaks_off_is_an_error, a_dropped_call_is_given_up,
+            a_body_of_a_call_that_was_dropped_breaks_off, an_answers_body_may_be_dropped,
+            an_answer_may_come_before_the_body_was_read, stopping_finishes_what_runs,
+            stopping_waits_for_nobody_who_waits, after_the_end_calls_are_refused,
         }
     };
 }

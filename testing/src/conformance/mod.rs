@@ -9,7 +9,8 @@ mod bench;
 pub mod datastore;
 mod macros;
 mod run;
+pub mod transport;
 mod writer;
 
-pub use bench::{ArtifactsBench, DatastoreBench};
+pub use bench::{ArtifactsBench, DatastoreBench, Link, Serving, TransportBench};
 pub use run::{PATIENCE, fails, run};

@@ -13,7 +13,7 @@ pub(super) fn upload(name: &str) -> UploadId {
 }
 
 /// Bytes that differ from place to place.
-pub(super) fn noise(length: usize) -> Vec<u8> {
+pub(crate) fn noise(length: usize) -> Vec<u8> {
     let mut word = 0x2545_f491_4f6c_dd1d_u64;
     (0..length)
         .map(|_| {
@@ -25,7 +25,7 @@ pub(super) fn noise(length: usize) -> Vec<u8> {
         .collect()
 }
 
-pub(super) fn body(bytes: &[u8], piece: usize) -> Body {
+pub(crate) fn body(bytes: &[u8], piece: usize) -> Body {
     let pieces: Vec<_> = bytes
         .chunks(piece)
         .map(|piece| Ok(Bytes::copy_from_slice(piece)))

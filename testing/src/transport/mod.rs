@@ -1,0 +1,5 @@
+//! A transport in memory.
+
+mod memory;
+
+pub use memory::{MemoryServer, MemoryTransport};

@@ -37,3 +37,61 @@ mod datastore {
 
     grange_testing::datastore_conformance!(Bench(MemoryDatastore::new()));
 }
+
+/// Through channels.
+mod transport {
+    use std::sync::Arc;
+
+    use grange_interfaces::{Endpoint, Stop};
+    use grange_testing::MemoryTransport;
+    use grange_testing::conformance::{Link, Serving, TransportBench};
+
+    struct Bench;
+
+    impl TransportBench for Bench {
+        async fn connect(&self, endpoint: Arc<dyn Endpoint>) -> Link {
+            let (client, server) = MemoryTransport::new();
+            let (stopper, stop) = Stop::new();
+            let serving = tokio::spawn(server.serve(endpoint, stop));
+            let ended = async move { serving.await.unwrap() };
+            Link {
+                client: Arc::new(client),
+                serving: Some(Serving {
+                    stopper,
+                    ended: Box::pin(ended),
+                }),
+            }
+        }
+
+        fn is_local(&self) -> bool {
+            false
+        }
+    }
+
+    grange_testing::transport_conformance!(Bench);
+}
+
+/// Without anything in between, as in one process.
+mod direct {
+    use std::sync::Arc;
+
+    use grange_interfaces::Endpoint;
+    use grange_testing::conformance::{Link, TransportBench};
+
+    struct Bench;
+
+    impl TransportBench for Bench {
+        async fn connect(&self, client: Arc<dyn Endpoint>) -> Link {
+            Link {
+                client,
+                serving: None,
+            }
+        }
+
+        fn is_local(&self) -> bool {
+            true
+        }
+    }
+
+    grange_testing::transport_conformance!(Bench);
+}

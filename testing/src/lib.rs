@@ -34,6 +34,7 @@
 //! [`Upstream`]: grange_interfaces::Upstream
 
 mod artifacts;
+mod building;
 pub mod conformance;
 mod datastore;
 pub mod sample;
@@ -41,6 +42,7 @@ mod transport;
 mod upstream;
 
 pub use artifacts::MemoryArtifacts;
+pub use building::MemoryLocalStore;
 pub use datastore::MemoryDatastore;
 pub use transport::{MemoryServer, MemoryTransport};
 pub use upstream::MemoryUpstream;

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use grange_interfaces::{ArtifactStore, Datastore, Endpoint, Stopper};
+use grange_interfaces::{ArtifactStore, Datastore, Endpoint, LocalStore, Stopper};
 
 /// What a Datastore's suite runs on: where one is stored. Each case makes its own, empty.
 pub trait DatastoreBench: Send + Sync {
@@ -68,4 +68,18 @@ impl fmt::Debug for Serving {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Serving").finish_non_exhaustive()
     }
+}
+
+/// What a LocalStore's suite runs on: where one is.
+pub trait LocalStoreBench: Send + Sync {
+    /// What is tested.
+    type Store: LocalStore + 'static;
+
+    /// Opens it, as a process does that starts; cases drop what was opened before. None, after it has
+    /// said why, where this machine cannot have one: then the case ends.
+    fn open(&self) -> impl Future<Output = Option<Arc<Self::Store>>> + Send;
+
+    /// Whether each bench has a store of its own. Where others use it as well, no case collects its
+    /// garbage.
+    fn is_ours(&self) -> bool;
 }

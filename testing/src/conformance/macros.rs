@@ -35,6 +35,18 @@ macro_rules! transport_conformance {
     };
 }
 
+/// Makes a test of each case for a [`LocalStore`]: `local_store_conformance!(bench)`, where `bench` is
+/// an expression that makes a [`LocalStoreBench`].
+///
+/// [`LocalStore`]: grange_interfaces::LocalStore
+/// [`LocalStoreBench`]: crate::conformance::LocalStoreBench
+#[macro_export]
+macro_rules! local_store_conformance {
+    ($bench:expr) => {
+        $crate::local_store_cases! { [$crate::conformance_tests] local_store, $bench }
+    };
+}
+
 /// The names of the cases that fail, in the order of the suite: `failing_cases!(datastore, bench)`,
 /// where `bench` is evaluated for each case. They run in virtual time ([`conformance::fails`]).
 ///
@@ -51,6 +63,9 @@ macro_rules! failing_cases {
     };
     (transport, $bench:expr) => {
         $crate::transport_cases! { [$crate::conformance_failing] transport, $bench }
+    };
+    (local_store, $bench:expr) => {
+        $crate::local_store_cases! { [$crate::conformance_failing] local_store, $bench }
     };
 }
 
@@ -108,6 +123,25 @@ macro_rules! transport_cases {
             a_body_of_a_call_that_was_dropped_breaks_off, an_answers_body_may_be_dropped,
             an_answer_may_come_before_the_body_was_read, stopping_finishes_what_runs,
             stopping_waits_for_nobody_who_waits, after_the_end_calls_are_refused,
+        }
+    };
+}
+
+/// The cases, given to another macro.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! local_store_cases {
+    ([$($then:tt)+] $($what:tt)*) => {
+        $($then)+! { $($what)* =>
+            an_import_is_what_is_exported, query_keeps_the_order, an_item_may_refer_to_itself,
+            what_is_valid_is_not_read_again, the_same_import_at_once_is_one,
+            items_outlive_their_process, import_refuses_another_hash, import_refuses_another_size,
+            import_demands_references, an_import_that_breaks_off_leaves_nothing,
+            an_import_that_is_given_up_leaves_nothing, what_is_not_valid_is_not_exported,
+            a_deleted_item_is_gone, deleting_leaves_nothing_dangling,
+            an_export_is_whole_or_an_error, garbage_goes_and_what_is_kept_stays,
+            looking_for_garbage_deletes_nothing, garbage_stops_when_it_is_enough,
+            what_is_exported_is_no_garbage,
         }
     };
 }

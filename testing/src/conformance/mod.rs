@@ -7,10 +7,11 @@
 pub mod artifacts;
 mod bench;
 pub mod datastore;
+pub mod local_store;
 mod macros;
 mod run;
 pub mod transport;
 mod writer;
 
-pub use bench::{ArtifactsBench, DatastoreBench, Link, Serving, TransportBench};
+pub use bench::{ArtifactsBench, DatastoreBench, Link, LocalStoreBench, Serving, TransportBench};
 pub use run::{PATIENCE, fails, run};

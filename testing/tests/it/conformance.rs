@@ -95,3 +95,27 @@ mod direct {
 
     grange_testing::transport_conformance!(Bench);
 }
+
+mod local_store {
+    use std::sync::Arc;
+
+    use grange_derivation::StoreDir;
+    use grange_testing::MemoryLocalStore;
+    use grange_testing::conformance::LocalStoreBench;
+
+    struct Bench(MemoryLocalStore);
+
+    impl LocalStoreBench for Bench {
+        type Store = MemoryLocalStore;
+
+        async fn open(&self) -> Option<Arc<MemoryLocalStore>> {
+            Some(Arc::new(self.0.clone()))
+        }
+
+        fn is_ours(&self) -> bool {
+            true
+        }
+    }
+
+    grange_testing::local_store_conformance!(Bench(MemoryLocalStore::new(StoreDir::guix())));
+}

@@ -1,0 +1,5 @@
+//! A store and a builder in memory.
+
+mod store;
+
+pub use store::MemoryLocalStore;

@@ -53,17 +53,17 @@ impl MemoryLocalStore {
         }))
     }
 
-    /// How many items are valid.
+    /// The items that are valid, in the order in which they came.
     #[must_use]
-    pub fn count(&self) -> usize {
-        self.0.items().valid.len()
+    pub fn paths(&self) -> Vec<StorePath> {
+        self.0.items().order.clone()
     }
 }
 
 impl fmt::Debug for MemoryLocalStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryLocalStore")
-            .field("items", &self.count())
+            .field("items", &self.paths().len())
             .finish_non_exhaustive()
     }
 }

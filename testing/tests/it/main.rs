@@ -4,6 +4,7 @@
 
 mod broken_artifacts;
 mod broken_datastores;
+mod broken_local_stores;
 mod broken_transports;
 mod conformance;
 mod faults;

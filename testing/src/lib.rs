@@ -42,7 +42,7 @@ mod transport;
 mod upstream;
 
 pub use artifacts::MemoryArtifacts;
-pub use building::MemoryLocalStore;
+pub use building::{MemoryBuilder, MemoryLocalStore, Step};
 pub use datastore::MemoryDatastore;
 pub use transport::{MemoryServer, MemoryTransport};
 pub use upstream::MemoryUpstream;

@@ -38,7 +38,7 @@ struct Items {
 }
 
 /// Keeps items from being deleted while it lives.
-struct Use {
+pub(super) struct Use {
     store: Arc<Shared>,
     paths: Vec<StorePath>,
 }
@@ -57,6 +57,11 @@ impl MemoryLocalStore {
     #[must_use]
     pub fn paths(&self) -> Vec<StorePath> {
         self.0.items().order.clone()
+    }
+
+    /// Keeps these from being deleted.
+    pub(super) fn hold(&self, paths: &[StorePath]) -> Use {
+        self.0.hold(paths)
     }
 }
 

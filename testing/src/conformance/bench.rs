@@ -1,11 +1,15 @@
 //! What suites run on.
 
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use grange_interfaces::{ArtifactStore, Datastore, Endpoint, LocalStore, Stopper};
+use grange_derivation::Builder as Author;
+use grange_interfaces::{ArtifactStore, Builder, Datastore, Endpoint, LocalStore, Stopper};
+
+use crate::Step;
 
 /// What a Datastore's suite runs on: where one is stored. Each case makes its own, empty.
 pub trait DatastoreBench: Send + Sync {
@@ -82,4 +86,40 @@ pub trait LocalStoreBench: Send + Sync {
     /// Whether each bench has a store of its own. Where others use it as well, no case collects its
     /// garbage.
     fn is_ours(&self) -> bool;
+}
+
+/// What a Builder's suite runs on.
+pub trait BuilderBench: Send + Sync {
+    /// Sets one up, with its store. None, after it has said why, where this machine cannot have one:
+    /// then the case ends.
+    fn open(&self) -> impl Future<Output = Option<Workshop>> + Send;
+}
+
+/// Begins a derivation of this name that takes these steps: with the sources that it needs for that,
+/// and without outputs and inputs, which cases add.
+pub type WriteDerivation = Box<dyn Fn(&str, &[Step]) -> Author + Send + Sync>;
+
+/// A builder, and what a case needs beside it.
+pub struct Workshop {
+    /// What is tested.
+    pub builder: Arc<dyn Builder>,
+    /// What it builds into.
+    pub store: Arc<dyn LocalStore>,
+    /// Writes derivations for it.
+    pub derivation: WriteDerivation,
+    /// Whether a process with this word in its command line runs: [`runs_here`], if builds run on this
+    /// machine.
+    ///
+    /// [`runs_here`]: crate::conformance::runs_here
+    pub is_running: Box<dyn Fn(&str) -> bool + Send + Sync>,
+    /// What has to stay until the case has ended.
+    pub guard: Box<dyn Any + Send + Sync>,
+}
+
+impl fmt::Debug for Workshop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Workshop")
+            .field("builder", &self.builder)
+            .finish_non_exhaustive()
+    }
 }

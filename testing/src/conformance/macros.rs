@@ -47,6 +47,18 @@ macro_rules! local_store_conformance {
     };
 }
 
+/// Makes a test of each case for a [`Builder`]: `builder_conformance!(bench)`, where `bench` is an
+/// expression that makes a [`BuilderBench`].
+///
+/// [`Builder`]: grange_interfaces::Builder
+/// [`BuilderBench`]: crate::conformance::BuilderBench
+#[macro_export]
+macro_rules! builder_conformance {
+    ($bench:expr) => {
+        $crate::builder_cases! { [$crate::conformance_tests] builder, $bench }
+    };
+}
+
 /// The names of the cases that fail, in the order of the suite: `failing_cases!(datastore, bench)`,
 /// where `bench` is evaluated for each case. They run in virtual time ([`conformance::fails`]).
 ///
@@ -66,6 +78,9 @@ macro_rules! failing_cases {
     };
     (local_store, $bench:expr) => {
         $crate::local_store_cases! { [$crate::conformance_failing] local_store, $bench }
+    };
+    (builder, $bench:expr) => {
+        $crate::builder_cases! { [$crate::conformance_failing] builder, $bench }
     };
 }
 
@@ -142,6 +157,23 @@ macro_rules! local_store_cases {
             an_export_is_whole_or_an_error, garbage_goes_and_what_is_kept_stays,
             looking_for_garbage_deletes_nothing, garbage_stops_when_it_is_enough,
             what_is_exported_is_no_garbage,
+        }
+    };
+}
+
+/// The cases, given to another macro.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! builder_cases {
+    ([$($then:tt)+] $($what:tt)*) => {
+        $($then)+! { $($what)* =>
+            a_build_makes_its_outputs, outputs_are_as_they_lie_in_the_store,
+            outputs_are_canonical, a_fixed_output_has_its_hash, what_it_says_arrives,
+            a_missing_input_is_a_setup_failure, an_output_in_the_way_is_a_setup_failure,
+            a_failure_says_how_and_leaves_nothing, a_missing_output_is_a_failure,
+            a_wrong_hash_is_a_failure, nothing_is_left_of_a_build, a_build_stops_when_told_to,
+            a_build_that_was_stopped_does_not_begin, nothing_is_left_of_a_dropped_build,
+            who_runs_too_long_is_ended, who_is_silent_too_long_is_ended, builds_run_at_once,
         }
     };
 }

@@ -6,6 +6,7 @@
 
 pub mod artifacts;
 mod bench;
+pub mod builder;
 pub mod datastore;
 pub mod local_store;
 mod macros;
@@ -13,5 +14,9 @@ mod run;
 pub mod transport;
 mod writer;
 
-pub use bench::{ArtifactsBench, DatastoreBench, Link, LocalStoreBench, Serving, TransportBench};
+pub use bench::{
+    ArtifactsBench, BuilderBench, DatastoreBench, Link, LocalStoreBench, Serving, TransportBench,
+    Workshop, WriteDerivation,
+};
+pub use builder::runs_here;
 pub use run::{PATIENCE, fails, run};

@@ -119,3 +119,30 @@ mod local_store {
 
     grange_testing::local_store_conformance!(Bench(MemoryLocalStore::new(StoreDir::guix())));
 }
+
+mod builder {
+    use std::sync::Arc;
+
+    use grange_derivation::StoreDir;
+    use grange_testing::conformance::{BuilderBench, Workshop};
+    use grange_testing::{MemoryBuilder, MemoryLocalStore};
+
+    struct Bench;
+
+    impl BuilderBench for Bench {
+        async fn open(&self) -> Option<Workshop> {
+            let store = MemoryLocalStore::new(StoreDir::guix());
+            let builder = MemoryBuilder::new(store.clone());
+            let (author, processes) = (builder.clone(), builder.clone());
+            Some(Workshop {
+                builder: Arc::new(builder),
+                store: Arc::new(store),
+                derivation: Box::new(move |name, steps| author.derivation(name, steps)),
+                is_running: Box::new(move |word| processes.is_running(word)),
+                guard: Box::new(()),
+            })
+        }
+    }
+
+    grange_testing::builder_conformance!(Bench);
+}

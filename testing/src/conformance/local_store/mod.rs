@@ -17,7 +17,7 @@ pub use imports::{
     an_import_is_what_is_exported, an_item_may_refer_to_itself, items_outlive_their_process,
     query_keeps_the_order, the_same_import_at_once_is_one, what_is_valid_is_not_read_again,
 };
-pub(crate) use items::{Made, bytes_of_export, is_valid, made};
+pub(crate) use items::{bytes_of_export, is_valid, salt};
 pub use refused::{
     an_import_that_breaks_off_leaves_nothing, an_import_that_is_given_up_leaves_nothing,
     import_demands_references, import_refuses_another_hash, import_refuses_another_size,

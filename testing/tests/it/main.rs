@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod broken_artifacts;
+mod broken_builders;
 mod broken_datastores;
 mod broken_local_stores;
 mod broken_transports;

@@ -2,7 +2,8 @@
 //!
 //! The example programs are in `examples/`; this library is what they and the `grange` program share.
 //!
-//! [`demo`] ends where a graph of derivations is complete; [`hello`] is what the example farms build.
+//! [`append_log`] is a Datastore of an embedder's own, proven by Grange's conformance suite. [`demo`] ends where a graph of derivations is complete; [`hello`] is what the example farms build.
 
+pub mod append_log;
 pub mod demo;
 pub mod hello;

@@ -44,7 +44,10 @@ pub enum HookError {
 /// # Contract
 ///
 /// Facts come in order and one at a time, each at least once: after a crash or a failure the same
-/// fact comes again. A hook runs beside the coordinator, and can neither fail, block nor slow it.
+/// fact comes again, and has to be answered as before: what was asked for the first time may not have
+/// been committed. What a hook hears of is written. A hook runs beside the coordinator, and can neither
+/// fail, block nor slow it, nor other hooks. A fact about a build that has 16 requests of hooks behind
+/// it and is answered with one more becomes a dead letter.
 #[async_trait]
 pub trait Hook: Send + Sync + fmt::Debug {
     /// Under which name its cursor is kept.

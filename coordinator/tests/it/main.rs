@@ -6,6 +6,7 @@
 
 mod agent;
 mod clock;
+mod conformance;
 mod derivations;
 mod door;
 mod farm;

@@ -5,9 +5,13 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use futures::future::BoxFuture;
 use grange_derivation::Builder as Author;
-use grange_interfaces::{ArtifactStore, Builder, Datastore, Endpoint, LocalStore, Stopper};
+use grange_interfaces::{
+    ArtifactStore, Builder, Datastore, Endpoint, History, Hook, LocalStore, Stopper,
+};
+use grange_model::BuildId;
 
 use crate::Step;
 
@@ -122,4 +126,38 @@ impl fmt::Debug for Workshop {
             .field("builder", &self.builder)
             .finish_non_exhaustive()
     }
+}
+
+/// What the suite for an embedder's own hook runs on.
+pub trait HookBench: Send + Sync {
+    /// Makes the hook, as a process does that starts.
+    fn open(&self) -> impl Future<Output = Arc<dyn Hook>> + Send;
+}
+
+/// What the suite for whatever gives hooks their facts runs on.
+pub trait DeliveryBench: Send + Sync {
+    /// Starts it with these hooks, on the journal that it had when it was killed last. It returns when
+    /// what happens from then on reaches them all.
+    fn start(&self, hooks: Vec<Arc<dyn Hook>>) -> impl Future<Output = Box<dyn Farm>> + Send;
+}
+
+/// A farm that runs, and gives hooks their facts.
+#[async_trait]
+pub trait Farm: Send + Sync {
+    /// Accepts builds with these ids, each of a derivation of its own that no agent can build. When it
+    /// returns, the journal says [`Fact::Submitted`] of each, in this order.
+    ///
+    /// [`Fact::Submitted`]: grange_model::Fact::Submitted
+    async fn submit(&self, builds: &[BuildId]);
+
+    /// Cancels unfinished builds. When it returns, the journal says [`Fact::Ended`] of each.
+    ///
+    /// [`Fact::Ended`]: grange_model::Fact::Ended
+    async fn cancel(&self, builds: &[BuildId]);
+
+    /// What was written.
+    fn history(&self) -> Arc<dyn History>;
+
+    /// Ends it without any ado, as `kill -9` does.
+    async fn kill(self: Box<Self>);
 }

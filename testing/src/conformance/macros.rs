@@ -59,6 +59,29 @@ macro_rules! builder_conformance {
     };
 }
 
+/// Makes a test of each case for an embedder's own [`Hook`]: `hook_conformance!(bench)`, where `bench`
+/// is an expression that makes a [`HookBench`].
+///
+/// [`Hook`]: grange_interfaces::Hook
+/// [`HookBench`]: crate::conformance::HookBench
+#[macro_export]
+macro_rules! hook_conformance {
+    ($bench:expr) => {
+        $crate::hook_cases! { [$crate::conformance_tests] hook, $bench }
+    };
+}
+
+/// Makes a test of each case for whatever gives hooks their facts: `delivery_conformance!(bench)`,
+/// where `bench` is an expression that makes a [`DeliveryBench`].
+///
+/// [`DeliveryBench`]: crate::conformance::DeliveryBench
+#[macro_export]
+macro_rules! delivery_conformance {
+    ($bench:expr) => {
+        $crate::delivery_cases! { [$crate::conformance_tests] delivery, $bench }
+    };
+}
+
 /// The names of the cases that fail, in the order of the suite: `failing_cases!(datastore, bench)`,
 /// where `bench` is evaluated for each case. They run in virtual time ([`conformance::fails`]).
 ///
@@ -81,6 +104,12 @@ macro_rules! failing_cases {
     };
     (builder, $bench:expr) => {
         $crate::builder_cases! { [$crate::conformance_failing] builder, $bench }
+    };
+    (hook, $bench:expr) => {
+        $crate::hook_cases! { [$crate::conformance_failing] hook, $bench }
+    };
+    (delivery, $bench:expr) => {
+        $crate::delivery_cases! { [$crate::conformance_failing] delivery, $bench }
     };
 }
 
@@ -174,6 +203,34 @@ macro_rules! builder_cases {
             a_wrong_hash_is_a_failure, nothing_is_left_of_a_build, a_build_stops_when_told_to,
             a_build_that_was_stopped_does_not_begin, nothing_is_left_of_a_dropped_build,
             who_runs_too_long_is_ended, who_is_silent_too_long_is_ended, builds_run_at_once,
+        }
+    };
+}
+
+/// The cases, given to another macro.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! hook_cases {
+    ([$($then:tt)+] $($what:tt)*) => {
+        $($then)+! { $($what)* =>
+            its_name_stays, facts_of_all_kinds_are_answered, what_is_not_known_is_answered,
+            a_fact_that_comes_again_is_answered_again, a_new_process_answers_the_same,
+            an_unavailable_history_is_a_retry, what_it_asks_for_can_be_done,
+        }
+    };
+}
+
+/// The cases, given to another macro.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! delivery_cases {
+    ([$($then:tt)+] $($what:tt)*) => {
+        $($then)+! { $($what)* =>
+            facts_come_in_order_and_one_at_a_time, facts_are_written_before_they_come,
+            a_retried_fact_comes_again_before_others, a_rejected_fact_holds_back_its_build,
+            what_was_not_taken_comes_after_a_crash, a_cursor_survives_a_crash,
+            requests_are_done_once, requests_say_their_cause, hooks_in_a_row_end,
+            a_hook_that_blocks_holds_nothing_up, a_hook_that_panics_takes_nobody_along,
         }
     };
 }

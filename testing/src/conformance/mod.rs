@@ -8,6 +8,8 @@ pub mod artifacts;
 mod bench;
 pub mod builder;
 pub mod datastore;
+pub mod delivery;
+pub mod hook;
 pub mod local_store;
 mod macros;
 mod run;
@@ -15,8 +17,8 @@ pub mod transport;
 mod writer;
 
 pub use bench::{
-    ArtifactsBench, BuilderBench, DatastoreBench, Link, LocalStoreBench, Serving, TransportBench,
-    Workshop, WriteDerivation,
+    ArtifactsBench, BuilderBench, DatastoreBench, DeliveryBench, Farm, HookBench, Link,
+    LocalStoreBench, Serving, TransportBench, Workshop, WriteDerivation,
 };
 pub use builder::runs_here;
 pub use run::{PATIENCE, fails, run};

@@ -4,9 +4,27 @@
 //! |---|---|
 //! | [`MemoryDatastore`] | a [`Datastore`] in memory, stricter than any real one, that fails when told to |
 //! | [`MemoryArtifacts`] | an [`ArtifactStore`] in memory, likewise |
+//! | [`MemoryTransport`] | calls through channels, as a network would carry them |
+//! | [`MemoryLocalStore`], [`MemoryBuilder`] | a [`LocalStore`] in memory, and a [`Builder`] that takes a few [`Step`]s |
 //! | [`MemoryUpstream`] | an [`Upstream`] in memory |
-//! | [`datastore_conformance!`], [`artifacts_conformance!`] | one test for each sentence of a contract |
-//! | [`sample`] | records to test with |
+//! | [`sample`] | records, facts, messages and answers to test with |
+//!
+//! A suite is one line, which makes a test of each case; a case cites the sentence that it proves:
+//!
+//! | suite | proves | ours that keep it |
+//! |---|---|---|
+//! | [`datastore_conformance!`] | [`Datastore`] and [`History`] | `grange-store-sqlite`, [`MemoryDatastore`], the file in `examples` |
+//! | [`artifacts_conformance!`] | [`ArtifactStore`] | `grange-artifacts-dir`, [`MemoryArtifacts`] |
+//! | [`transport_conformance!`] | what lies between two [`Endpoint`]s | `grange-transport-http` over TCP, sockets and pipes, [`MemoryTransport`] |
+//! | [`local_store_conformance!`] | [`LocalStore`] | `grange-sandbox`, `grange-daemon-protocol`, [`MemoryLocalStore`] |
+//! | [`builder_conformance!`] | [`Builder`] | `grange-sandbox`, `grange-daemon-protocol`, [`MemoryBuilder`] |
+//! | [`hook_conformance!`] | an embedder's own [`Hook`] | `grange-coordinator`'s `MissingInputs` |
+//! | [`delivery_conformance!`] | what gives hooks their facts | `grange-coordinator` |
+//!
+//! Each suite is run here on more than ten implementations that are broken on purpose, and each of
+//! these fails exactly the cases that are meant for it (`tests/it/broken_*.rs`). Who wants to see the
+//! same of an own defect asks [`failing_cases!`]. No case runs longer than
+//! [`conformance::PATIENCE`].
 //!
 //! Who writes a Datastore says how to open it, and has the whole suite with one line:
 //!
@@ -31,6 +49,11 @@
 //!
 //! [`Datastore`]: grange_interfaces::Datastore
 //! [`ArtifactStore`]: grange_interfaces::ArtifactStore
+//! [`Builder`]: grange_interfaces::Builder
+//! [`Endpoint`]: grange_interfaces::Endpoint
+//! [`History`]: grange_interfaces::History
+//! [`Hook`]: grange_interfaces::Hook
+//! [`LocalStore`]: grange_interfaces::LocalStore
 //! [`Upstream`]: grange_interfaces::Upstream
 
 mod artifacts;

@@ -10,6 +10,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails in a test shall stop it")]
 
 mod bad;
+mod conformance;
 mod fake;
 mod real;
 mod rig;

@@ -131,7 +131,7 @@ pub(super) async fn journal(history: &dyn History) -> Vec<NumberedFact> {
 /// Returns once it is so.
 pub(super) async fn until(so: impl Fn() -> bool) {
     while !so() {
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

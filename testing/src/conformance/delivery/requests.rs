@@ -84,7 +84,7 @@ pub async fn hooks_in_a_row_end(bench: &impl DeliveryBench) {
             Some(Record::Hook(record)) if !record.dead_letters.is_empty() => {
                 break record.dead_letters;
             }
-            _ => tokio::time::sleep(std::time::Duration::from_millis(2)).await,
+            _ => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
         }
     };
     assert_eq!(letters.len(), 1, "{letters:?}");

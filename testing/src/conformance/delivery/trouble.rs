@@ -79,7 +79,7 @@ pub async fn a_rejected_fact_holds_back_its_build(bench: &impl DeliveryBench) {
             Some(Record::Hook(record)) if !record.dead_letters.is_empty() => {
                 break record.dead_letters;
             }
-            _ => tokio::time::sleep(std::time::Duration::from_millis(2)).await,
+            _ => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
         }
     };
     assert_eq!(letters.len(), 1, "{letters:?}");

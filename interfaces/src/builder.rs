@@ -94,8 +94,9 @@ pub enum BuildError {
 /// * Builds exactly this derivation and nothing else, without substitutes.
 /// * Every input is valid and no output exists when it is called; a builder that finds otherwise
 ///   says so as [`BuildError::Setup`].
-/// * When it returns, no process of the build is left, on whichever way it ended: also when the
-///   future is dropped.
+/// * When it returns by itself, no process of the build is left, on whichever way it ended. When it
+///   is told to stop or its future is dropped, whoever runs the build has been told so, and nothing of
+///   it is left soon after: a daemon does not say when it has killed a build that nobody waits for.
 /// * Outputs are canonical (owner, modes, times), complete, and their hash and references are
 ///   computed from what lies in the store.
 /// * Calls run at once, as many as the agent was told to.

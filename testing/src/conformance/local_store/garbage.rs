@@ -21,10 +21,10 @@ pub async fn garbage_goes_and_what_is_kept_stays(bench: &impl LocalStoreBench) {
     let Some(store) = bench.open().await else {
         return;
     };
-    assert!(store.free_bytes().await.expect("it answers") > 0);
     if !bench.is_ours() {
         return;
     }
+    assert!(store.free_bytes().await.expect("it answers") > 0);
     let base = made(&*store, "base", 0, &[]).import(&*store).await;
     let kept = made(&*store, "kept", 0, &[&base]).import(&*store).await;
     let low = made(&*store, "low", 0, &[]).import(&*store).await;

@@ -66,7 +66,7 @@ impl LogFile {
             log.write(MAGIC)?;
             let directory = path.parent().filter(|it| !it.as_os_str().is_empty());
             // The name of a file is durable once its directory is synced.
-            File::open(directory.unwrap_or(Path::new(".")))?.sync_all()?;
+            File::open(directory.unwrap_or_else(|| Path::new(".")))?.sync_all()?;
         }
         log.end = 0;
         Ok(log)

@@ -69,7 +69,6 @@ impl MemoryBuilder {
     /// # Panics
     ///
     /// Never: steps can be encoded.
-    #[must_use]
     pub fn derivation(&self, name: &str, steps: &[Step]) -> Author {
         let steps = encode(&steps.to_vec()).expect("steps can be encoded");
         Author::new(self.store.store_dir(), name, SYSTEM, "builtin:steps").env("steps", steps)

@@ -259,7 +259,7 @@ impl LocalStore for Broken {
                 // What refers to it comes again, as if it had never gone.
                 let mut left = Vec::new();
                 for other in self.inner.paths() {
-                    let found = self.inner.query(&[other.clone()]).await?;
+                    let found = self.inner.query(std::slice::from_ref(&other)).await?;
                     let nar = self.inner.export(&other).await?;
                     let nar = bytes_of(nar, usize::MAX).await.unwrap();
                     left.extend(found.into_iter().flatten().map(|info| (info, nar.clone())));

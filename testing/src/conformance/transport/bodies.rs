@@ -18,7 +18,7 @@ const LONG: u64 = 3 * ON_ITS_WAY / PIECE;
 
 /// "Bodies arrive byte for byte", there and back.
 pub async fn bodies_arrive_byte_for_byte(bench: &impl TransportBench) {
-    let link = bench.connect(Script::new(|_, _, sent| async {
+    let link = bench.connect(Script::endpoint(|_, _, sent| async {
         let sent = sent.ok_or_else(|| Refusal::new(Fault::Caller, "no body"))?;
         let bytes = bytes_of(sent, 64 << 20).await;
         let bytes = bytes.map_err(|error| Refusal::new(Fault::Peer, error.to_string()))?;
@@ -46,7 +46,7 @@ pub async fn bodies_arrive_byte_for_byte(bench: &impl TransportBench) {
 
 /// "A body where there is one": none is not an empty one where an answer has none.
 pub async fn an_answer_without_a_body_has_none(bench: &impl TransportBench) {
-    let link = bench.connect(Script::new(|_, message, _| async move {
+    let link = bench.connect(Script::endpoint(|_, message, _| async move {
         match message {
             Message::FetchItem { .. } => Ok((item(0), Some(empty_body()))),
             _ => Ok((Answer::Done, None)),
@@ -67,7 +67,7 @@ pub async fn an_answer_without_a_body_has_none(bench: &impl TransportBench) {
 pub async fn bodies_wait_for_their_reader(bench: &impl TransportBench) {
     let (sent, most) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let (given, highest) = (Arc::clone(&sent), Arc::clone(&most));
-    let link = bench.connect(Script::new(move |_, _, body| {
+    let link = bench.connect(Script::endpoint(move |_, _, body| {
         let (given, highest) = (Arc::clone(&given), Arc::clone(&highest));
         async move {
             let mut body = body.ok_or_else(|| Refusal::new(Fault::Caller, "no body"))?;
@@ -98,7 +98,7 @@ pub async fn bodies_wait_for_their_reader(bench: &impl TransportBench) {
 pub async fn answers_bodies_wait_for_their_reader(bench: &impl TransportBench) {
     let given = Arc::new(AtomicU64::new(0));
     let there = Arc::clone(&given);
-    let link = bench.connect(Script::new(move |_, _, _| {
+    let link = bench.connect(Script::endpoint(move |_, _, _| {
         let there = Arc::clone(&there);
         let body = pieces(LONG, move || {
             there.fetch_add(PIECE, Ordering::SeqCst);

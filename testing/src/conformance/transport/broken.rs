@@ -32,7 +32,7 @@ async fn read(body: Option<Body>, begun: Signal, ends: mpsc::UnboundedSender<io:
 pub async fn a_body_that_breaks_off_is_an_error(bench: &impl TransportBench) {
     let (begun, (ends, mut ended)) = (Signal::new(), mpsc::unbounded());
     let there = begun.clone();
-    let link = bench.connect(Script::new(move |_, message, body| {
+    let link = bench.connect(Script::endpoint(move |_, message, body| {
         let (begun, ends) = (there.clone(), ends.clone());
         async move {
             if matches!(message, Message::AppendLog { .. }) {
@@ -62,7 +62,7 @@ pub async fn a_body_that_breaks_off_is_an_error(bench: &impl TransportBench) {
 
 /// The same for the body of an answer.
 pub async fn an_answers_body_that_breaks_off_is_an_error(bench: &impl TransportBench) {
-    let link = bench.connect(Script::new(|_, message, _| async move {
+    let link = bench.connect(Script::endpoint(|_, message, _| async move {
         if !matches!(message, Message::FetchItem { .. }) {
             return Ok((Answer::Done, None));
         }
@@ -93,7 +93,7 @@ pub async fn an_answers_body_that_breaks_off_is_an_error(bench: &impl TransportB
 pub async fn a_dropped_call_is_given_up(bench: &impl TransportBench) {
     let (begun, dropped) = (Signal::new(), Signal::new());
     let (beginning, dropping) = (begun.clone(), dropped.clone());
-    let link = bench.connect(Script::new(move |_, message, _| {
+    let link = bench.connect(Script::endpoint(move |_, message, _| {
         let (begun, dropped) = (beginning.clone(), OnDrop(dropping.clone()));
         async move {
             if matches!(message, Message::Job { .. }) {
@@ -124,7 +124,7 @@ pub async fn a_body_of_a_call_that_was_dropped_breaks_off(bench: &impl Transport
     let (begun, dropped) = (Signal::new(), Signal::new());
     let (ends, mut ended) = mpsc::unbounded();
     let (beginning, dropping) = (begun.clone(), dropped.clone());
-    let link = bench.connect(Script::new(move |_, _, body| {
+    let link = bench.connect(Script::endpoint(move |_, _, body| {
         let (begun, dropped, ends) = (beginning.clone(), OnDrop(dropping.clone()), ends.clone());
         async move {
             read(body, begun, ends).await;
@@ -152,7 +152,7 @@ pub async fn a_body_of_a_call_that_was_dropped_breaks_off(bench: &impl Transport
 pub async fn an_answers_body_may_be_dropped(bench: &impl TransportBench) {
     let dropped = Signal::new();
     let there = dropped.clone();
-    let link = bench.connect(Script::new(move |_, message, _| {
+    let link = bench.connect(Script::endpoint(move |_, message, _| {
         let there = there.clone();
         async move {
             if !matches!(message, Message::FetchItem { .. }) {
@@ -183,7 +183,7 @@ pub async fn an_answers_body_may_be_dropped(bench: &impl TransportBench) {
 
 /// Who answers need not have read the body, not even one that never ends.
 pub async fn an_answer_may_come_before_the_body_was_read(bench: &impl TransportBench) {
-    let link = bench.connect(Script::new(|_, message, _| async move {
+    let link = bench.connect(Script::endpoint(|_, message, _| async move {
         match message {
             Message::AppendLog { .. } => Err(Refusal::new(Fault::Conflict, "not that one")),
             _ => Ok((Answer::Done, None)),

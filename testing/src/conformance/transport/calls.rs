@@ -16,7 +16,7 @@ use crate::sample;
 pub async fn messages_of_all_kinds_arrive(bench: &impl TransportBench) {
     let seen = Seen::new();
     let there = seen.clone();
-    let link = bench.connect(Script::new(move |_, message, body| {
+    let link = bench.connect(Script::endpoint(move |_, message, body| {
         there.put((message, body.is_some()));
         async { Ok((Answer::Done, None)) }
     }));
@@ -42,7 +42,7 @@ pub async fn messages_of_all_kinds_arrive(bench: &impl TransportBench) {
 pub async fn answers_of_all_kinds_arrive(bench: &impl TransportBench) {
     let next = Seen::new();
     let there = next.clone();
-    let link = bench.connect(Script::new(move |_, _, _| {
+    let link = bench.connect(Script::endpoint(move |_, _, _| {
         let answer: Answer = there.take().remove(0);
         let bytes = answer_has_body(&answer).then(|| body(b"bytes", 2));
         async { Ok((answer, bytes)) }
@@ -67,7 +67,7 @@ pub async fn answers_of_all_kinds_arrive(bench: &impl TransportBench) {
 pub async fn who_calls_arrives(bench: &impl TransportBench) {
     let seen = Seen::new();
     let there = seen.clone();
-    let link = bench.connect(Script::new(move |peer, _, _| {
+    let link = bench.connect(Script::endpoint(move |peer, _, _| {
         there.put(peer);
         async { Ok((Answer::Done, None)) }
     }));
@@ -100,7 +100,7 @@ pub async fn who_calls_arrives(bench: &impl TransportBench) {
 pub async fn refusals_arrive_whole(bench: &impl TransportBench) {
     let next = Seen::new();
     let there = next.clone();
-    let link = bench.connect(Script::new(move |_, _, _| {
+    let link = bench.connect(Script::endpoint(move |_, _, _| {
         let refusal: Refusal = there.take().remove(0);
         async { Err(refusal) }
     }));
@@ -122,7 +122,7 @@ pub async fn refusals_arrive_whole(bench: &impl TransportBench) {
 pub async fn calls_at_once_are_not_mixed(bench: &impl TransportBench) {
     const CALLS: usize = 20;
     let signals: Arc<Vec<_>> = Arc::new((0..=CALLS).map(|_| Signal::new()).collect());
-    let link = bench.connect(Script::new(move |_, message, sent| {
+    let link = bench.connect(Script::endpoint(move |_, message, sent| {
         let signals = Arc::clone(&signals);
         async move {
             let Message::AppendLog { offset, .. } = message else {
@@ -163,7 +163,7 @@ pub async fn calls_at_once_are_not_mixed(bench: &impl TransportBench) {
 pub async fn a_call_that_waits_holds_up_no_other(bench: &impl TransportBench) {
     let begun = Signal::new();
     let there = begun.clone();
-    let link = bench.connect(Script::new(move |_, message, _| {
+    let link = bench.connect(Script::endpoint(move |_, message, _| {
         let there = there.clone();
         async move {
             if matches!(message, Message::Facts { .. }) {

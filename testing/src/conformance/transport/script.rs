@@ -17,7 +17,7 @@ type Part = Box<dyn Fn(Peer, Message, Option<Body>) -> BoxFuture<'static, Reply>
 pub(super) struct Script(Part);
 
 impl Script {
-    pub(super) fn new<F>(
+    pub(super) fn endpoint<F>(
         part: impl Fn(Peer, Message, Option<Body>) -> F + Send + Sync + 'static,
     ) -> Arc<dyn Endpoint>
     where

@@ -15,7 +15,7 @@ use crate::conformance::{Serving, TransportBench};
 pub async fn stopping_finishes_what_runs(bench: &impl TransportBench) {
     let begun = Signal::new();
     let there = begun.clone();
-    let link = bench.connect(Script::new(move |_, _, body| {
+    let link = bench.connect(Script::endpoint(move |_, _, body| {
         let there = there.clone();
         async move {
             let mut body = body.ok_or_else(|| Refusal::new(Fault::Caller, "no body"))?;
@@ -53,7 +53,7 @@ pub async fn stopping_finishes_what_runs(bench: &impl TransportBench) {
 pub async fn stopping_waits_for_nobody_who_waits(bench: &impl TransportBench) {
     let begun = Signal::new();
     let there = begun.clone();
-    let link = bench.connect(Script::new(move |_, _, _| {
+    let link = bench.connect(Script::endpoint(move |_, _, _| {
         there.give();
         std::future::pending()
     }));
@@ -80,7 +80,9 @@ pub async fn stopping_waits_for_nobody_who_waits(bench: &impl TransportBench) {
 
 /// "[`Fault::Busy`] if the other side was not reached."
 pub async fn after_the_end_calls_are_refused(bench: &impl TransportBench) {
-    let link = bench.connect(Script::new(|_, _, _| async { Ok((Answer::Done, None)) }));
+    let link = bench.connect(Script::endpoint(|_, _, _| async {
+        Ok((Answer::Done, None))
+    }));
     let link = link.await;
     let Some(Serving { mut stopper, ended }) = link.serving else {
         return;

@@ -20,6 +20,7 @@
 //! | [`builder_conformance!`] | [`Builder`] | `grange-sandbox`, `grange-daemon-protocol`, [`MemoryBuilder`] |
 //! | [`hook_conformance!`] | an embedder's own [`Hook`] | `grange-coordinator`'s `MissingInputs` |
 //! | [`delivery_conformance!`] | what gives hooks their facts | `grange-coordinator` |
+//! | [`policy_conformance!`] | the parts of a [`Policy`] | the default |
 //!
 //! Each suite is run here on more than ten implementations that are broken on purpose, and each of
 //! these fails exactly the cases that are meant for it (`tests/it/broken_*.rs`). Who wants to see the
@@ -54,6 +55,7 @@
 //! [`History`]: grange_interfaces::History
 //! [`Hook`]: grange_interfaces::Hook
 //! [`LocalStore`]: grange_interfaces::LocalStore
+//! [`Policy`]: grange_coordinator_core::Policy
 //! [`Upstream`]: grange_interfaces::Upstream
 
 mod artifacts;

@@ -52,7 +52,15 @@ const EDGES: &[(&str, &[&str])] = &[
             "grange-model",
         ],
     ),
-    ("grange-testing", EDGE_CRATE),
+    (
+        "grange-testing",
+        &[
+            "grange-coordinator-core",
+            "grange-derivation",
+            "grange-interfaces",
+            "grange-model",
+        ],
+    ),
     (
         "grange",
         &[

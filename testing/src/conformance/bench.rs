@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
+use grange_coordinator_core::Policy;
 use grange_derivation::Builder as Author;
 use grange_interfaces::{
     ArtifactStore, Builder, Datastore, Endpoint, History, Hook, LocalStore, Stopper,
@@ -160,4 +161,14 @@ pub trait Farm: Send + Sync {
 
     /// Ends it without any ado, as `kill -9` does.
     async fn kill(self: Box<Self>);
+}
+
+/// What a Policy's suite runs on.
+pub trait PolicyBench: Send + Sync {
+    /// Makes it. Two that are made say the same.
+    fn policy(&self) -> Policy;
+
+    /// How many builds that came later, and have no higher priority, may go before one: the bound of
+    /// its waiting. 0 if only the older ones do.
+    fn overtakes(&self) -> u64;
 }

@@ -59,6 +59,18 @@ macro_rules! builder_conformance {
     };
 }
 
+/// Makes a test of each case for a [`Policy`]: `policy_conformance!(bench)`, where `bench` is an expression
+/// that makes a [`PolicyBench`].
+///
+/// [`Policy`]: grange_coordinator_core::Policy
+/// [`PolicyBench`]: crate::conformance::PolicyBench
+#[macro_export]
+macro_rules! policy_conformance {
+    ($bench:expr) => {
+        $crate::policy_cases! { [$crate::conformance_tests] policy, $bench }
+    };
+}
+
 /// Makes a test of each case for an embedder's own [`Hook`]: `hook_conformance!(bench)`, where `bench`
 /// is an expression that makes a [`HookBench`].
 ///
@@ -107,6 +119,9 @@ macro_rules! failing_cases {
     };
     (hook, $bench:expr) => {
         $crate::hook_cases! { [$crate::conformance_failing] hook, $bench }
+    };
+    (policy, $bench:expr) => {
+        $crate::policy_cases! { [$crate::conformance_failing] policy, $bench }
     };
     (delivery, $bench:expr) => {
         $crate::delivery_cases! { [$crate::conformance_failing] delivery, $bench }
@@ -231,6 +246,20 @@ macro_rules! delivery_cases {
             what_was_not_taken_comes_after_a_crash, a_cursor_survives_a_crash,
             requests_are_done_once, requests_say_their_cause, hooks_in_a_row_end,
             a_hook_that_blocks_holds_nothing_up, a_hook_that_panics_takes_nobody_along,
+        }
+    };
+}
+
+/// The cases, given to another macro.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! policy_cases {
+    ([$($then:tt)+] $($what:tt)*) => {
+        $($then)+! { $($what)* =>
+            keys_follow_from_the_candidate, any_candidate_has_a_key,
+            later_ones_do_not_overtake_their_like, fits_follow_from_the_arguments,
+            any_seat_has_a_fit, nobody_starves, who_waits_gets_what_there_is,
+            the_same_farm_is_the_same_run,
         }
     };
 }

@@ -12,13 +12,14 @@ pub mod delivery;
 pub mod hook;
 pub mod local_store;
 mod macros;
+pub mod policy;
 mod run;
 pub mod transport;
 mod writer;
 
 pub use bench::{
     ArtifactsBench, BuilderBench, DatastoreBench, DeliveryBench, Farm, HookBench, Link,
-    LocalStoreBench, Serving, TransportBench, Workshop, WriteDerivation,
+    LocalStoreBench, PolicyBench, Serving, TransportBench, Workshop, WriteDerivation,
 };
 pub use builder::runs_here;
 pub use run::{PATIENCE, fails, run};

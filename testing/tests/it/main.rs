@@ -8,6 +8,7 @@ mod broken_datastores;
 mod broken_deliveries;
 mod broken_hooks;
 mod broken_local_stores;
+mod broken_policies;
 mod broken_transports;
 mod conformance;
 mod faults;

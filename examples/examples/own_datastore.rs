@@ -1,5 +1,5 @@
-//! The canonical farm with one part swapped: state in memory, which is gone when the process ends. An embedder's
-//! own Datastore takes the same place, once `grange_testing::datastore_conformance!` passes for it.
+//! The canonical farm with one part swapped: its state lies in one append-only file, a Datastore of an embedder's own
+//! (`src/append_log`), for which `grange_testing::datastore_conformance!` passes (`tests/append_log.rs`).
 
 #![expect(clippy::print_stdout, reason = "a program says what it did")]
 
@@ -15,8 +15,8 @@ use grange::transport_http::{ClientConfig, HttpEndpoint, Server, ServerConfig};
 use grange::{
     Agent, AgentConfig, Client, Coordinator, CoordinatorConfig, MissingInputs, Parts, SystemClock,
 };
+use grange_examples::append_log::AppendLog;
 use grange_examples::hello;
-use grange_testing::MemoryDatastore;
 
 fn main() -> Result<(), Box<dyn Error>> {
     init_main(); // the sandbox runs this program again as its helper
@@ -28,7 +28,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let coordinator = Coordinator::start(
         CoordinatorConfig::default(),
         Parts {
-            datastore: Arc::new(MemoryDatastore::new()),
+            datastore: Arc::new(AppendLog::open(dir.path().join("farm.log"))?),
             artifacts: Arc::new(ArtifactsDir::open(dir.path().join("artifacts"))?),
             clock: Arc::new(SystemClock),
             upstreams: grange::coordinator::Upstreams::default(),

@@ -4,6 +4,11 @@
 //!
 //! [`append_log`] is a Datastore of an embedder's own, proven by Grange's conformance suite. [`demo`] ends where a graph of derivations is complete; [`hello`] is what the example farms build.
 
+/// The blocks of docs/embedding.md.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/embedding.md")]
+struct Embedding;
+
 pub mod append_log;
 pub mod demo;
 pub mod hello;

@@ -5,16 +5,17 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use grange_coordinator_core::{Core, Effect, Input, LookupId, Reply, Ticket};
 use grange_interfaces::{Stop, StoreError};
-use grange_model::{Batch, Key, Record, Seq, Term};
+use grange_model::{Batch, Key, Record, Seq, Term, Timestamp};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::available;
 use crate::handle::{Command, Stopped};
 use crate::shared::Shared;
+use crate::steady::Steady;
 
 /// How many commands are handed in before effects are looked at.
 const BURST: usize = 512;
@@ -30,6 +31,7 @@ pub(crate) struct Driver {
     core: Core,
     term: Term,
     shared: Arc<Shared>,
+    time: Steady,
     commands: mpsc::Receiver<Command>,
     done: mpsc::UnboundedReceiver<Done>,
     tell_done: mpsc::UnboundedSender<Done>,
@@ -50,6 +52,7 @@ impl Driver {
         Self {
             core,
             term,
+            time: Steady::new(shared.clock.now()),
             shared,
             commands,
             done,
@@ -70,14 +73,16 @@ impl Driver {
         stopped
     }
 
+    fn now(&mut self) -> Timestamp {
+        self.time.now(self.shared.clock.now(), Instant::now())
+    }
+
     async fn drive(&mut self, stop: Stop) -> Stopped {
         let mut stopped = std::pin::pin!(stop.stopped());
         loop {
             self.do_effects();
-            let wake = self
-                .core
-                .poll_timeout()
-                .map(|(at, _)| at.since(self.shared.clock.now()));
+            let now = self.now();
+            let wake = self.core.poll_timeout().map(|(at, _)| at.since(now));
             let clock = Arc::clone(&self.shared.clock);
             let sleep = async move {
                 match wake {
@@ -102,13 +107,16 @@ impl Driver {
                         self.hand_in(command);
                     }
                 }
-                () = sleep => self.core.handle_timeout(self.shared.clock.now()),
+                () = sleep => {
+                    let now = self.now();
+                    self.core.handle_timeout(now);
+                }
             }
         }
     }
 
     fn hand_in(&mut self, command: Command) {
-        let now = self.shared.clock.now();
+        let now = self.now();
         match command {
             Command::Input(input, answer) => {
                 self.next_ticket += 1;
@@ -125,7 +133,7 @@ impl Driver {
     }
 
     fn take(&mut self, done: Done) -> Result<(), StoreError> {
-        let now = self.shared.clock.now();
+        let now = self.now();
         match done {
             Done::Committed(seq) => self.core.handle(now, Input::Committed { seq }),
             Done::Found(lookup, records) => self.core.handle(now, Input::Found { lookup, records }),

@@ -22,6 +22,7 @@ mod ingest;
 mod retain;
 mod shared;
 mod start;
+mod steady;
 mod upstream;
 
 pub use clock::SystemClock;

@@ -21,7 +21,7 @@
 //! are tried by killing real processes.
 //!
 //! `cargo xtask sim --seeds 1000` runs many; a seed that fails is printed with its command, and made
-//! small by [`shrink`].
+//! small by [`shrink()`].
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 #![deny(clippy::iter_over_hash_type)]

@@ -3,6 +3,7 @@
 //! `cargo xtask verify` says whether a tree may land, and never writes into it; `--install` first
 //! installs what the tests need. `cargo xtask fix` mends what can be mended by itself.
 
+mod coverage;
 mod crash;
 mod daemons;
 mod edges;
@@ -22,6 +23,7 @@ usage: cargo xtask verify [--install]   formatting, lints, edges, documentation,
        cargo xtask sim [--seeds N] [--seed S [--without CUTS]] | --bugs
                                         simulated farms; with bugs that they must find
        cargo xtask crash [--cycles N]   N times kill -9 (300), power cuts, bad disks
+       cargo xtask coverage             which lines of the cores the tests come to
        cargo xtask seeds                the toolchain that tests build with, into target/seeds";
 
 fn main() -> ExitCode {
@@ -47,6 +49,7 @@ fn task() -> Result<()> {
         }
         ["crash"] => crash::run(crash::Cycles::of(300)),
         ["crash", "--cycles", cycles] => crash::run(crash::Cycles::of(cycles.parse()?)),
+        ["coverage"] => coverage::coverage(),
         ["fix"] => fix(),
         ["sim", arguments @ ..] => sim::sim(arguments),
         ["seeds"] => install::seeds(),

@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use grange_model::{BuildSpec, Limits, Tags};
-
 use crate::event::Event;
 use crate::farm::Farm;
 use crate::message::{Answer, Call, CallId, Peer};
-use crate::scenario::{Action, build_id};
+use crate::scenario::{Action, build_id, spec};
 use crate::time::Moment;
 
 /// How long a client waits for an answer, in microseconds.
@@ -42,21 +40,9 @@ impl Farm {
 
     /// Somebody asks for every derivation, at once.
     pub(crate) fn ask_all(&mut self) {
-        let spec = |(at, derivation): (u64, &grange_model::DerivationRecord)| BuildSpec {
-            id: build_id(3, at),
-            derivation: derivation.item.digest,
-            priority: 0,
-            tags: Tags::new(),
-            requires: Tags::new(),
-            limits: Limits {
-                timeout_ms: 3_600_000,
-                max_silent_ms: 3_600_000,
-            },
-            again: false,
-            inputs: true,
-            cause: None,
-        };
-        let all: Vec<_> = (0..).zip(&self.scenario.graph).map(spec).collect();
+        let all = (0..).zip(&self.scenario.graph);
+        let all = all.map(|(at, derivation)| spec(build_id(3, at), derivation.item.digest));
+        let all = all.collect();
         self.ask(Call::Submit(all));
         // Agents that were paused are not any more.
         for at in 0..self.agents.len() {

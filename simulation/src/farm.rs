@@ -7,7 +7,7 @@ use crate::coordinator::Coordinators;
 use crate::dice::Dice;
 use crate::disk::Disk;
 use crate::event::Event;
-use crate::invariants::{Audit, Look};
+use crate::invariants::{Audit, look};
 use crate::network::Network;
 use crate::outcome::Counts;
 use crate::scenario::Scenario;
@@ -136,17 +136,7 @@ impl Farm {
 
     /// Looks at everything.
     pub(crate) fn check_all(&mut self) -> Result<(), Violation> {
-        let Self {
-            store,
-            disk,
-            scenario,
-            ..
-        } = self;
-        let look = Look {
-            store,
-            disk,
-            scenario,
-        };
+        let look = look(&self.store, &self.disk, &self.scenario);
         match self.coordinators.front() {
             Some(front) => self
                 .audit

@@ -6,7 +6,7 @@ use grange_model::{Key, Record, Seq, encode};
 use super::run::{Purpose, Run};
 use crate::event::{Event, Instance};
 use crate::farm::Farm;
-use crate::invariants::{Asked, Commit, Look};
+use crate::invariants::{Asked, Commit, look};
 use crate::message::Answer;
 use crate::store::Written;
 use crate::violation::Violation;
@@ -140,25 +140,11 @@ impl Farm {
                         seq,
                         batch: &batch,
                     };
-                    let Self {
-                        store,
-                        disk,
-                        scenario,
-                        ..
-                    } = self;
-                    let look = Look {
-                        store,
-                        disk,
-                        scenario,
-                    };
-                    self.audit.before(self.now, look, commit)?;
+                    let seen = look(&self.store, &self.disk, &self.scenario);
+                    self.audit.before(self.now, seen, commit)?;
                     self.store.write(term, seq, &batch);
-                    let look = Look {
-                        store: &self.store,
-                        disk: &self.disk,
-                        scenario: &self.scenario,
-                    };
-                    self.audit.after(self.now, look, commit)?;
+                    let seen = look(&self.store, &self.disk, &self.scenario);
+                    self.audit.after(self.now, seen, commit)?;
                     self.count(&batch);
                 }
                 Written::Before => {}
@@ -202,12 +188,8 @@ impl Farm {
         let Some((purpose, asked)) = waiting else {
             return Ok(());
         };
-        let look = Look {
-            store: &self.store,
-            disk: &self.disk,
-            scenario: &self.scenario,
-        };
-        self.audit.replied(self.now, look, &asked, &reply)?;
+        let seen = look(&self.store, &self.disk, &self.scenario);
+        self.audit.replied(self.now, seen, &asked, &reply)?;
         self.trace.fold(ticket.0);
         match purpose {
             Purpose::Call(call) => {

@@ -4,15 +4,14 @@ use std::collections::BTreeSet;
 
 use grange_coordinator_core::Input;
 use grange_model::{
-    BuildId, BuildSpec, Cause, Digest, Fact, FinishedBuild, HookRecord, Limits, NumberedFact,
-    SetupProblem, Tags,
+    BuildId, BuildSpec, Cause, Digest, Fact, FinishedBuild, HookRecord, NumberedFact, SetupProblem,
 };
 
 use super::run::Purpose;
 use crate::event::{Event, Instance};
 use crate::farm::Farm;
 use crate::invariants::{Asked, follow_up};
-use crate::scenario::build_id;
+use crate::scenario::{build_id, spec};
 use crate::violation::Violation;
 
 /// Under which name its cursor is kept.
@@ -124,7 +123,7 @@ impl Farm {
             .collect();
         let makers = (0..).zip(makers);
         makers
-            .map(|(at, maker)| spec(build_id(4, fact.number.0 << 16 | at), maker))
+            .map(|(at, maker)| caused(build_id(4, fact.number.0 << 16 | at), maker))
             .collect()
     }
 
@@ -132,7 +131,7 @@ impl Farm {
         let graph = &self.scenario.graph;
         let chosen = fact.number.0 % graph.len().max(1) as u64;
         let derivation = usize::try_from(chosen).ok().and_then(|at| graph.get(at))?;
-        Some(spec(follow_up(fact)?, derivation.item.digest))
+        Some(caused(follow_up(fact)?, derivation.item.digest))
     }
 
     fn ask_for_hook(
@@ -178,22 +177,15 @@ impl Farm {
     }
 }
 
-fn spec(id: BuildId, derivation: Digest) -> BuildSpec {
+/// What the hook asks for.
+fn caused(id: BuildId, derivation: Digest) -> BuildSpec {
     BuildSpec {
-        id,
-        derivation,
+        // It takes the priority of what needs it, if anything does.
         priority: i32::MIN,
-        tags: Tags::new(),
-        requires: Tags::new(),
-        limits: Limits {
-            timeout_ms: 3_600_000,
-            max_silent_ms: 3_600_000,
-        },
-        again: false,
-        inputs: true,
         cause: Some(Cause {
             hook: HOOK.to_owned(),
             depth: 1,
         }),
+        ..spec(id, derivation)
     }
 }

@@ -23,6 +23,14 @@ pub(crate) struct Look<'a> {
     pub(crate) scenario: &'a Scenario,
 }
 
+pub(crate) fn look<'a>(store: &'a Store, disk: &'a Disk, scenario: &'a Scenario) -> Look<'a> {
+    Look {
+        store,
+        disk,
+        scenario,
+    }
+}
+
 /// A commit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Commit<'a> {

@@ -14,4 +14,4 @@ mod priority;
 mod sealed;
 
 pub(crate) use hooks::follow_up;
-pub(crate) use invariant::{Asked, Audit, Commit, Look};
+pub(crate) use invariant::{Asked, Audit, Commit, look};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use grange_coordinator_core::{Capacity, Config, Policy};
-use grange_model::{AgentId, BuildId, BuildSpec, DerivationRecord, Limits, Tags};
+use grange_model::{AgentId, BuildId, BuildSpec, DerivationRecord, Digest, Limits, Tags};
 use uuid::Uuid;
 
 use super::{Action, AgentPlan, Fault, Scenario, StorePlan, Weather, graph};
@@ -157,7 +157,7 @@ fn actions(
 fn some_output<'a>(
     dice: &mut Dice,
     graph: &'a [DerivationRecord],
-) -> Option<(&'a DerivationRecord, grange_model::Digest)> {
+) -> Option<(&'a DerivationRecord, Digest)> {
     // Clients send sources; only what is known by its content may be an output as well.
     let fixed: Vec<_> = graph
         .iter()
@@ -172,6 +172,24 @@ pub(crate) fn build_id(minter: u64, number: u64) -> BuildId {
     BuildId(Uuid::from_u128(
         u128::from(minter) << 64 | u128::from(number),
     ))
+}
+
+/// A request with nothing special about it.
+pub(crate) fn spec(id: BuildId, derivation: Digest) -> BuildSpec {
+    BuildSpec {
+        id,
+        derivation,
+        priority: 0,
+        tags: Tags::new(),
+        requires: Tags::new(),
+        limits: Limits {
+            timeout_ms: 3_600_000,
+            max_silent_ms: 3_600_000,
+        },
+        again: false,
+        inputs: true,
+        cause: None,
+    }
 }
 
 fn some_build(
@@ -193,18 +211,11 @@ fn some_build(
         _ => Tags::new(),
     };
     Some(BuildSpec {
-        id,
-        derivation: derivation.item.digest,
         priority: i32::try_from(dice.below(7)).unwrap_or(0) - 3,
-        tags: Tags::new(),
         requires,
-        limits: Limits {
-            timeout_ms: 3_600_000,
-            max_silent_ms: 3_600_000,
-        },
         again: dice.one_in(9),
         inputs: !dice.one_in(7),
-        cause: None,
+        ..spec(id, derivation.item.digest)
     })
 }
 

@@ -6,4 +6,4 @@ mod plan;
 
 pub use plan::{Action, AgentPlan, Cuts, Fault, ParseCutsError, Scenario, StorePlan, Weather};
 
-pub(crate) use draw::{build_id, tags};
+pub(crate) use draw::{build_id, spec, tags};

@@ -38,7 +38,8 @@ pub struct Limits {
     /// Bytes a second that a body must have on average, beyond the first `stall_time`: 128. Only time
     /// spent waiting for the sender counts.
     pub min_bytes_per_second: u64,
-    /// Open connections: 4,096. Further ones are told to come again, and closed. Each takes 10 KiB to
+    /// Open connections: 4,096. For a further one, that is closed which has had no request for the longest time; if all
+    /// have one, it is told to come again, and closed. Each takes 10 KiB to
     /// 200 KiB while it is used over HTTP/1.1, and at most 5 MiB over HTTP/2.
     pub connections: usize,
     /// Requests at once on one HTTP/2 connection: 128.

@@ -41,13 +41,13 @@ where
 {
     config.limits.check()?;
     let serves = Serves::Calls(endpoint);
-    run(Box::new(stream), Context::new(serves, &config, stop)).await;
+    let watch = Watch::new(&config.limits);
+    run(Box::new(stream), Context::new(serves, &config, stop), watch).await;
     Ok(())
 }
 
 /// Serves a connection until it ends.
-pub(super) async fn run(io: BoxIo, context: Arc<Context>) {
-    let watch = Watch::new(&context.limits);
+pub(super) async fn run(io: BoxIo, context: Arc<Context>, watch: Arc<Watch>) {
     let service = service_fn(|request| {
         let answer = respond(Arc::clone(&context), Arc::clone(&watch), request);
         async { Ok::<_, Infallible>(answer.await) }
@@ -71,6 +71,10 @@ pub(super) async fn run(io: BoxIo, context: Arc<Context>) {
             () = &mut stopped, if !matches!(ending, Ending::Stopped(_)) => {
                 connection.as_mut().graceful_shutdown();
                 ending = Ending::Stopped(Instant::now() + context.limits.stop_time);
+            }
+            () = watch.told_to_leave(), if matches!(ending, Ending::No) => {
+                connection.as_mut().graceful_shutdown();
+                ending = Ending::Idle(Instant::now() + FAREWELL);
             }
             () = sleep_until(ending.at().map_or(look, |end| end.min(look))) => {
                 let now = Instant::now();

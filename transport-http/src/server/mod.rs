@@ -9,6 +9,7 @@ mod context;
 mod file;
 mod listener;
 mod pages;
+mod places;
 mod replay;
 mod serve;
 mod service;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use grange_interfaces::{Endpoint, Refusal, Site, Stop};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -15,12 +15,15 @@ use super::connection;
 use super::context::{Context, Serves};
 use super::listener::{Accepted, Server, Tls};
 use super::pages;
+use super::places::{Place, Places};
 use crate::codec::{MEDIA_TYPE, encode_reply};
 use crate::io::BoxIo;
 
 /// How many connections are turned away politely at once. Beyond, they are just closed.
 const TURNED_AWAY: usize = 64;
 const TURN_AWAY_TIME: Duration = Duration::from_secs(1);
+/// How long one that shall leave may take. It has a second to say good-bye.
+const ROOM_TIME: Duration = Duration::from_secs(3);
 const TURN_AWAY_BYTES: u64 = 64 << 10;
 
 impl Server {
@@ -42,7 +45,7 @@ impl Server {
             listener, config, ..
         } = self;
         let context = Context::new(serves, &config, stop.clone());
-        let places = Arc::new(Semaphore::new(config.limits.connections));
+        let places = Places::new(&config.limits);
         let leavers = Arc::new(Semaphore::new(TURNED_AWAY));
         let mut connections = JoinSet::new();
         let mut stopped = std::pin::pin!(stop.stopped());
@@ -62,22 +65,22 @@ impl Server {
                     continue;
                 }
             };
-            if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
-                let context = Arc::clone(&context);
+            if let Some(place) = places.take(&config.limits) {
+                connections.spawn(serve_one(accepted, Arc::clone(&context), place));
+                continue;
+            }
+            let leaver = Arc::clone(&leavers).try_acquire_owned();
+            if places.make_room() {
+                let (places, context) = (Arc::clone(&places), Arc::clone(&context));
                 connections.spawn(async move {
-                    serve_one(accepted, context).await;
-                    drop(place);
+                    let place = places.wait(&context.limits);
+                    match timeout(ROOM_TIME, place).await {
+                        Ok(Some(place)) => serve_one(accepted, context, place).await,
+                        _ => turn_away(accepted, leaver.ok()).await,
+                    }
                 });
-            } else if let Ok(leaver) = Arc::clone(&leavers).try_acquire_owned() {
-                let io: BoxIo = match accepted {
-                    Accepted::Plain(io) => io,
-                    Accepted::Tcp(stream) => Box::new(stream),
-                    Accepted::Tls(..) => continue,
-                };
-                connections.spawn(async move {
-                    let _ = timeout(TURN_AWAY_TIME, turn_away(io)).await;
-                    drop(leaver);
-                });
+            } else if let Ok(leaver) = leaver {
+                connections.spawn(turn_away(accepted, Some(leaver)));
             }
         }
         drop(listener);
@@ -88,12 +91,13 @@ impl Server {
     }
 }
 
-async fn serve_one(accepted: Accepted, context: Arc<Context>) {
+async fn serve_one(accepted: Accepted, context: Arc<Context>, place: Place) {
+    let watch = Arc::clone(&place.watch);
     let io: BoxIo = match (accepted, &context.serves) {
         (Accepted::Plain(io), _) => io,
         (Accepted::Tcp(stream), Serves::Calls(_)) => Box::new(stream),
         (Accepted::Tcp(stream), Serves::Pages(site)) => {
-            match pages::run(stream, &context, site).await {
+            match pages::run(stream, &context, &watch, site).await {
                 Some(rest) => Box::new(rest),
                 None => return,
             }
@@ -102,6 +106,7 @@ async fn serve_one(accepted: Accepted, context: Arc<Context>) {
             let shaken = tokio::select! {
                 io = handshake(stream, tls, context.limits.header_time) => io,
                 () = context.stop.stopped() => None,
+                () = watch.told_to_leave() => None,
             };
             let Some(io) = shaken else {
                 return;
@@ -109,7 +114,8 @@ async fn serve_one(accepted: Accepted, context: Arc<Context>) {
             io
         }
     };
-    connection::run(io, context).await;
+    connection::run(io, context, watch).await;
+    drop(place);
 }
 
 async fn handshake(stream: TcpStream, tls: Tls, time: Duration) -> Option<BoxIo> {
@@ -126,8 +132,18 @@ async fn handshake(stream: TcpStream, tls: Tls, time: Duration) -> Option<BoxIo>
     }
 }
 
-/// Says that there is no room, and closes.
-async fn turn_away(mut io: BoxIo) -> io::Result<()> {
+/// Says that there is no room, and closes. Without a place among those who are told, it is just closed.
+async fn turn_away(accepted: Accepted, leaver: Option<OwnedSemaphorePermit>) {
+    let io: BoxIo = match accepted {
+        _ if leaver.is_none() => return,
+        Accepted::Plain(io) => io,
+        Accepted::Tcp(stream) => Box::new(stream),
+        Accepted::Tls(..) => return,
+    };
+    let _ = timeout(TURN_AWAY_TIME, say_busy(io)).await;
+}
+
+async fn say_busy(mut io: BoxIo) -> io::Result<()> {
     let refusal = Refusal::busy("there are too many connections", Duration::from_secs(1));
     let line = encode_reply(Err(&refusal));
     let head = format!(

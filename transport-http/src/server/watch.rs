@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::Instant;
 
 use crate::Limits;
@@ -24,6 +24,9 @@ pub(super) struct Watch {
     head_since: AtomicU64,
     had_request: AtomicBool,
     http2: AtomicBool,
+    /// Somebody else wants its place.
+    unwanted: AtomicBool,
+    told: Notify,
     header_time: Duration,
     idle_time: Duration,
     stall_time: Duration,
@@ -50,6 +53,8 @@ impl Watch {
             head_since: AtomicU64::new(0),
             had_request: AtomicBool::new(false),
             http2: AtomicBool::new(false),
+            unwanted: AtomicBool::new(false),
+            told: Notify::new(),
             header_time: limits.header_time,
             idle_time: limits.idle_time,
             stall_time: limits.stall_time,
@@ -90,6 +95,25 @@ impl Watch {
     /// Whether there is a request whose answer is not complete.
     pub(super) fn is_busy(&self) -> bool {
         self.requests.load(Relaxed) > 0
+    }
+
+    /// Since when it has had no request; none if it has one, or was told to leave already.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        if self.is_busy() || self.unwanted.load(Relaxed) {
+            return None;
+        }
+        Some(self.opened + Duration::from_millis(self.progress.load(Relaxed)))
+    }
+
+    /// Tells it to leave.
+    pub(super) fn leave(&self) {
+        self.unwanted.store(true, Relaxed);
+        self.told.notify_one();
+    }
+
+    /// Returns once, when it is told to leave.
+    pub(super) async fn told_to_leave(&self) {
+        self.told.notified().await;
     }
 
     pub(super) fn verdict(&self) -> Verdict {

@@ -79,6 +79,34 @@ async fn a_connection_too_many_is_told_so() {
 }
 
 #[tokio::test]
+async fn idle_connections_make_room_for_others() {
+    for http in BOTH {
+        let config = server_config(|config| config.limits.connections = 3);
+        let fake = Fake::new();
+        let server = Running::on_loopback(&fake, config).await;
+        // One has a call, one had one, and one never said anything.
+        let busy = Arc::new(server.client(http));
+        let call = tokio::spawn({
+            let client = Arc::clone(&busy);
+            async move { ask(&*client, slow_call()).await }
+        });
+        fake.is_polled().await;
+        let used = server.client(http);
+        ask(&used, Message::Counts).await.unwrap();
+        let mut silent = TcpStream::connect(server.authority()).await.unwrap();
+        for _ in 0..4 {
+            ask(&server.client(http), Message::Counts).await.unwrap();
+        }
+        assert_eq!(rest(&mut silent).await, "");
+        // Its connection was closed, which it does not show.
+        ask(&used, Message::Counts).await.unwrap();
+        fake.go_on.notify_one();
+        call.await.unwrap().unwrap();
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_call_too_many_is_told_so() {
     for http in BOTH {
         let fake = Fake::new();

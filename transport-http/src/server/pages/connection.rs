@@ -20,6 +20,7 @@ use super::send::Receiver;
 use crate::server::context::Context;
 use crate::server::replay::Replay;
 use crate::server::service::page;
+use crate::server::watch::Watch;
 
 /// Bytes that are read together.
 const READ: usize = 4 << 10;
@@ -29,6 +30,7 @@ const READ: usize = 4 << 10;
 pub(in crate::server) async fn run(
     stream: TcpStream,
     context: &Arc<Context>,
+    watch: &Arc<Watch>,
     site: &Arc<dyn Site>,
 ) -> Option<Replay> {
     let mut connection = Connection {
@@ -37,6 +39,7 @@ pub(in crate::server) async fn run(
         answer: Vec::new(),
         deadline: Deadline::new(Instant::now() + context.limits.header_time),
         context,
+        watch,
     };
     let cut = async {
         context.stop.stopped().await;
@@ -65,6 +68,7 @@ struct Connection<'a> {
     answer: Vec<u8>,
     deadline: Deadline,
     context: &'a Context,
+    watch: &'a Arc<Watch>,
 }
 
 impl Connection<'_> {
@@ -89,6 +93,7 @@ impl Connection<'_> {
         let limits = &self.context.limits;
         let mut begun = false;
         let mut stopped = pin!(self.context.stop.stopped());
+        let mut told = pin!(self.watch.told_to_leave());
         loop {
             if !self.bytes.is_empty() {
                 match head::read(&self.bytes, limits) {
@@ -107,6 +112,7 @@ impl Connection<'_> {
                 () = self.deadline.reached() => return Ok(None),
                 // What has not come whole was not promised an answer.
                 () = &mut stopped => return Ok(None),
+                () = &mut told => return Ok(None),
             };
             if read == 0 {
                 return Ok(None);
@@ -117,6 +123,7 @@ impl Connection<'_> {
     /// Answers a request; true if that was the last one.
     async fn answer(&mut self, site: &Arc<dyn Site>, plain: Plain) -> Result<bool> {
         self.bytes.advance(plain.length);
+        let _busy = self.watch.request(false);
         let is_head = plain.parts.method == Method::HEAD;
         let page = AssertUnwindSafe(page(self.context, &**site, &plain.parts)).catch_unwind();
         let Ok((response, place)) = page.await else {

@@ -23,6 +23,7 @@ mod fail_points;
 pub mod failure;
 pub mod keys;
 pub mod logging;
+mod open_files;
 pub mod output;
 pub mod places;
 pub mod progress;

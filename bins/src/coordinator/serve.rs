@@ -7,8 +7,8 @@ use anyhow::Context as _;
 use grange_artifacts_dir::ArtifactsDir;
 use grange_coordinator::{Coordinator, MissingInputs, Parts, SystemClock};
 use grange_interfaces::{ArtifactStore, Datastore, History, Site, Stop};
-use grange_model::Limits;
-use grange_transport_http::{ListenAddress, Server, ServerConfig};
+use grange_model::Limits as BuildLimits;
+use grange_transport_http::{Limits, ListenAddress, Server, ServerConfig};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -16,16 +16,20 @@ use tokio::task::JoinSet;
 use super::settings::{Settings, datastore, make_parent};
 use crate::connect::SOFTWARE;
 use crate::durations::milliseconds;
+use crate::open_files;
 
 /// Runs until SIGTERM or SIGINT, or until the coordinator loses its database.
 pub(super) async fn run(settings: Settings) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let count = 1 + settings.listen.len() + settings.publish.listen.len();
+    let wanted = Limits::default().connections;
+    let connections = open_files::connections(open_files::raise(), count, wanted);
     // First the addresses: whoever cannot listen shall not claim the database.
-    let servers = bind(&settings).await?;
-    let pages = bind_pages(&settings).await?;
+    let servers = bind(&settings, connections).await?;
+    let pages = bind_pages(&settings, connections).await?;
     let limits = &settings.coordinator.default_limits;
-    let limits = Limits {
+    let limits = BuildLimits {
         timeout_ms: milliseconds(limits.timeout),
         max_silent_ms: milliseconds(limits.max_silent),
     };
@@ -71,13 +75,14 @@ pub(super) async fn run(settings: Settings) -> anyhow::Result<()> {
     lost.map_or(Ok(()), |stopped| Err(stopped.into()))
 }
 
-async fn bind(settings: &Settings) -> anyhow::Result<Vec<Server>> {
+async fn bind(settings: &Settings, connections: usize) -> anyhow::Result<Vec<Server>> {
     let mut servers = Vec::new();
     let admin = std::iter::once((&settings.admin, true));
     for (address, is_admin) in admin.chain(settings.listen.iter().map(|address| (address, false))) {
         let is_unix = matches!(address, ListenAddress::Unix(_));
         let mut config = ServerConfig::default();
         config.software = SOFTWARE.to_owned();
+        config.limits.connections = connections;
         config.trusted = is_admin && is_unix;
         config.tls = settings.tls.clone().filter(|_| !is_unix);
         if let ListenAddress::Unix(path) = address {
@@ -93,11 +98,12 @@ async fn bind(settings: &Settings) -> anyhow::Result<Vec<Server>> {
 /// Paths of sources' names and hashes are long.
 const PAGE_PATH: usize = 2048;
 
-async fn bind_pages(settings: &Settings) -> anyhow::Result<Vec<Server>> {
+async fn bind_pages(settings: &Settings, connections: usize) -> anyhow::Result<Vec<Server>> {
     let mut servers = Vec::new();
     for address in &settings.publish.listen {
         let mut config = ServerConfig::default();
         config.software = SOFTWARE.to_owned();
+        config.limits.connections = connections;
         config.limits.path_bytes = PAGE_PATH;
         config.tls = settings.tls.clone();
         if let ListenAddress::Unix(path) = address {

@@ -116,7 +116,8 @@ impl Core {
         if self.mode == Mode::Ended || !self.polling.is_due() {
             return None;
         }
-        let wait = self.polling.begin(self.clock.now(), self.settings.wait);
+        let Settings { wait, grace, .. } = self.settings;
+        let wait = self.polling.begin(self.clock.now(), wait, grace);
         Some(Effect::Exchange(Exchange {
             session: self.polling.session,
             revision: self.polling.revision,
@@ -133,8 +134,7 @@ impl Core {
             return;
         }
         let now = self.clock.now();
-        self.polling
-            .handle_timeout(now, self.settings.grace, &mut self.jitter);
+        self.polling.handle_timeout(now, &mut self.jitter);
         for attempt in &mut self.attempts {
             if let Stage::Pausing(step, until) = attempt.stage
                 && until <= now
@@ -159,7 +159,7 @@ impl Core {
                 Stage::Pausing(_, until) => Some(until),
                 _ => None,
             });
-        let polling = self.polling.timeout(self.settings.grace);
+        let polling = self.polling.timeout();
         pauses
             .chain(polling)
             .min()

@@ -38,15 +38,13 @@ enum State {
     UnderWay {
         since: Moment,
         wait: Duration,
+        /// When the connection is taken for dead.
+        until: Moment,
     },
     /// The coordinator answers, but needs no exchange now.
-    Resting {
-        until: Moment,
-    },
+    Resting { until: Moment },
     /// The last exchange did not go.
-    Failing {
-        until: Moment,
-    },
+    Failing { until: Moment },
 }
 
 impl Polling {
@@ -74,13 +72,35 @@ impl Polling {
 
     /// Begins an exchange; how long the coordinator may wait with its answer. The first one of all,
     /// and the first after a failure, come back at once: only then it is known that all is well.
-    pub(crate) fn begin(&mut self, now: Moment, wait: Duration) -> Duration {
+    pub(crate) fn begin(&mut self, now: Moment, wait: Duration, grace: Duration) -> Duration {
         let known = self.contact.is_some() && !self.is_failing();
         let wait = if known { wait } else { Duration::ZERO };
         self.revision += 1;
         self.tell = None;
-        self.state = State::UnderWay { since: now, wait };
+        let until = now.after(self.patience(wait, grace));
+        self.state = State::UnderWay {
+            since: now,
+            wait,
+            until,
+        };
         wait
+    }
+
+    /// How long an answer is waited for: `wait` and `grace`, but not so long that the lease runs out.
+    ///
+    /// Counter-example: a firewall forgets the connection on which the coordinator, after half of a lease of 60 s,
+    /// answers. An agent that waits for 60 s speaks again when its lease has run out, and its builds were given to
+    /// others. So it leaves a quarter of the lease for another try. That one may meet another such connection:
+    /// it is answered at once or not at all, and gets little time at first, then ever more.
+    fn patience(&self, wait: Duration, grace: Duration) -> Duration {
+        let most = wait.saturating_add(grace);
+        if self.contact.is_none() || self.lease.is_zero() {
+            return most;
+        }
+        match self.unreachable.failures() {
+            0 => most.min(self.lease / 4 * 3),
+            failures => most.min(self.lease / 16 * (1 << (failures - 1).min(10))),
+        }
     }
 
     /// The coordinator shall know at once, unless it cannot be reached.
@@ -109,7 +129,7 @@ impl Polling {
         full: bool,
         jitter: &mut Jitter,
     ) -> bool {
-        let State::UnderWay { since, wait } = self.state else {
+        let State::UnderWay { since, wait, .. } = self.state else {
             return false;
         };
         let returned = self.is_failing();
@@ -147,10 +167,10 @@ impl Polling {
         };
     }
 
-    pub(crate) fn timeout(&self, grace: Duration) -> Option<Moment> {
+    pub(crate) fn timeout(&self) -> Option<Moment> {
         let own = match self.state {
             State::Due => None,
-            State::UnderWay { since, wait } => Some(since.after(wait).after(grace)),
+            State::UnderWay { until, .. } => Some(until),
             State::Resting { until } | State::Failing { until } => Some(until),
         };
         let tell = self
@@ -159,10 +179,10 @@ impl Polling {
         [own, tell].into_iter().flatten().min()
     }
 
-    pub(crate) fn handle_timeout(&mut self, now: Moment, grace: Duration, jitter: &mut Jitter) {
+    pub(crate) fn handle_timeout(&mut self, now: Moment, jitter: &mut Jitter) {
         match self.state {
             State::Due => {}
-            State::UnderWay { since, wait } if since.after(wait).after(grace) <= now => {
+            State::UnderWay { until, .. } if until <= now => {
                 self.failed(
                     now,
                     ExchangeFailure::Unreachable { retry_after: None },

@@ -17,7 +17,8 @@ pub struct Settings {
     /// How long the coordinator may let an exchange wait for something to do. The longer, the fewer
     /// messages an idle agent sends; the coordinator allows at most 60 s.
     pub wait: Duration,
-    /// How long beyond `wait` the agent waits for an answer before it takes the connection for dead.
+    /// How long beyond `wait` the agent waits for an answer before it takes the connection for dead; less where the lease
+    /// would run out meanwhile.
     pub grace: Duration,
     /// What all waiting times are drawn from: agents with different seeds do not come back all at
     /// once to a coordinator that was restarted.

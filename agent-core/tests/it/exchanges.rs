@@ -118,6 +118,34 @@ fn an_exchange_that_is_never_answered_is_given_up() {
 }
 
 #[test]
+fn a_silent_connection_is_given_up_before_the_lease_runs_out() {
+    const SHORT: Duration = Duration::from_secs(16);
+    let mut bench = Bench::assigned(Settings::default(), [1]);
+    bench.work();
+    bench.tell(Input::Prepared(id(1)));
+    bench.wait();
+    bench.effects();
+    bench.tell(Input::Answered {
+        revision: bench.revision(),
+        assign: vec![],
+        drop: vec![],
+        lease: SHORT,
+    });
+    while bench.effects().1.is_none() {
+        bench.wait();
+    }
+    let asked = bench.now.0;
+    // The first is waited for during three quarters of the lease; those after that a little, and ever longer.
+    for patience in [12_000, 1000] {
+        assert_eq!(bench.wait(), patience);
+        while bench.effects().1.is_none() {
+            bench.wait();
+        }
+    }
+    assert!(bench.now.0 - asked < 16_000, "{}", bench.now.0 - asked);
+}
+
+#[test]
 fn a_coordinator_that_does_not_wait_is_not_asked_all_the_time() {
     let mut bench = Bench::assigned(Settings::default(), []);
     let mut asked = 0;

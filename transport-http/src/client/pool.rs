@@ -145,6 +145,13 @@ impl Pool {
         }
     }
 
+    /// Closes what no call uses: a call was given up because nobody answered, so that a firewall may have forgotten all
+    /// connections that are older than now. Those that still work are no loss.
+    pub(super) fn distrust(&self) {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        free.clear();
+    }
+
     async fn open_one(&self) -> Option<Connection> {
         if let Some(connection) = self.shared() {
             return Some(connection);

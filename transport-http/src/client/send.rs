@@ -154,8 +154,12 @@ async fn send_request(
             .take()
             .unwrap_or_else(|| SendBody::new(outgoing.line.clone(), None).0);
         let request = target.request(outgoing, connection.is_http2(), body);
+        let unanswered = Unanswered(pool);
         let waited =
             answer_in_time(&mut connection, request, sending.as_deref(), outgoing.time).await;
+        if waited.is_some() {
+            unanswered.answered();
+        }
         if let Some(why) = sending.as_deref().and_then(Sending::failure) {
             let what = format!("the body that was to be sent cannot be read: {why}");
             return Err(Refusal::new(Fault::Operator, what));
@@ -175,6 +179,21 @@ async fn send_request(
         if !again || tries > OLD_CONNECTIONS {
             return Err(errors::broken(name, &errors::chain(error.error())));
         }
+    }
+}
+
+/// A request that was not answered yet. Whoever drops it, or lets its time pass, has lost patience with the network.
+struct Unanswered<'a>(&'a Pool);
+
+impl Unanswered<'_> {
+    fn answered(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        self.0.distrust();
     }
 }
 

@@ -1,15 +1,17 @@
 //! How much may go on at once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use grange_interfaces::message::{Answer, Message};
 use grange_interfaces::{Endpoint, Fault, Peer, bytes_of};
+use grange_transport_http::ClientConfig;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::fake::{Fake, zeroes};
 use crate::raw::{refusal, rest, status};
-use crate::support::{BOTH, Running, ask, long_poll, server_config, slow_call};
+use crate::support::{BOTH, Running, ask, client, long_poll, server_config, slow_call};
 
 #[tokio::test]
 async fn one_connection_is_enough_for_calls_one_after_the_other() {
@@ -183,5 +185,45 @@ async fn long_messages_share_their_memory() {
         refusal(&response).message,
         "too many long messages are being read"
     );
+    server.stop().await;
+}
+
+/// What a firewall does that forgets connections: nothing more comes through those that there are.
+#[tokio::test]
+async fn after_a_call_that_was_given_up_no_old_connection_is_trusted() {
+    let (server, _) = Running::plain().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let forgotten = Arc::new(tokio::sync::Notify::new());
+    let to = server.authority();
+    let firewall = tokio::spawn({
+        let forgotten = Arc::clone(&forgotten);
+        async move {
+            let mut all = tokio::task::JoinSet::new();
+            loop {
+                let (mut near, _) = listener.accept().await.unwrap();
+                let mut far = TcpStream::connect(&to).await.unwrap();
+                let forgotten = Arc::clone(&forgotten);
+                all.spawn(async move {
+                    let copied = tokio::io::copy_bidirectional(&mut near, &mut far);
+                    tokio::select! {
+                        _ = copied => {}
+                        () = forgotten.notified() => std::future::pending().await,
+                    }
+                });
+            }
+        }
+    });
+    let client = client(&url, ClientConfig::default());
+    // Two connections that are used no more.
+    let (first, second) =
+        tokio::join!(ask(&client, Message::Counts), ask(&client, Message::Counts));
+    first.and(second).unwrap();
+    forgotten.notify_waiters();
+    let patience = Duration::from_millis(50);
+    let silent = tokio::time::timeout(patience, ask(&client, Message::Counts)).await;
+    assert!(silent.is_err(), "{silent:?}");
+    ask(&client, Message::Counts).await.unwrap();
+    firewall.abort();
     server.stop().await;
 }

@@ -20,7 +20,10 @@ const PACKAGES: &[(&str, &str)] = &[
 ];
 
 /// Further ones for tests that only root can run.
-const FOR_ROOT: &[(&str, &str)] = &[("nix-bin", "/usr/bin/nix-daemon")];
+const FOR_ROOT: &[(&str, &str)] = &[
+    ("iproute2", "/usr/sbin/ip"),
+    ("nix-bin", "/usr/bin/nix-daemon"),
+];
 
 /// Installs the packages that are not there.
 pub(crate) fn packages() -> Result<()> {

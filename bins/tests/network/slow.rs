@@ -1,0 +1,142 @@
+//! Slow-loris: hundreds of connections on which a byte a second comes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use grange_bins::connect::client_config;
+use grange_interfaces::message::{Message, VERSIONS};
+use grange_interfaces::{Endpoint, Peer};
+use grange_transport_http::HttpEndpoint;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::builds::Build;
+use crate::farm::{Farm, Setup, can_build, free_address};
+
+/// Connections of each kind.
+const CONNECTIONS: usize = 400;
+/// A header has 15 s, and a body 60 s beyond what its bytes earn it: see `Limits`.
+const HEADERS: Duration = Duration::from_secs(15);
+const BODIES: Duration = Duration::from_secs(61);
+/// What a loaded machine may add.
+const SLACK: Duration = Duration::from_secs(15);
+
+#[test]
+fn who_sends_a_byte_a_second_is_closed_and_delays_nobody() {
+    let address = free_address();
+    let farm = Farm::new(Setup {
+        listen: vec![address.to_string()],
+        ..Setup::default()
+    });
+    let url = format!("http://{address}");
+    let agent = can_build().then(|| farm.agent(Vec::new(), "agent", &url, ""));
+    let over = Arc::new(AtomicBool::new(false));
+    let attack = {
+        let over = Arc::clone(&over);
+        std::thread::spawn(move || {
+            crate::farm::runtime().block_on(attack(&address.to_string(), &over))
+        })
+    };
+    let honest = {
+        let over = Arc::clone(&over);
+        std::thread::spawn(move || crate::farm::runtime().block_on(honest(&url, &over)))
+    };
+    let mut builds = Vec::new();
+    while !over.load(Relaxed) {
+        if agent.is_some() {
+            let build = Build::new(
+                &farm,
+                &format!("small-{}", builds.len()),
+                "echo > $out",
+                &[],
+            );
+            let begun = Instant::now();
+            build.run(&farm);
+            builds.push(begun.elapsed());
+        }
+        std::thread::sleep(Duration::from_secs(2));
+    }
+    let [headers, bodies] = attack.join().unwrap();
+    let mut latencies = honest.join().unwrap();
+    latencies.sort();
+    let at = |share: usize| latencies[(latencies.len() - 1) * share / 100];
+    println!(
+        "{CONNECTIONS} slow headers: closed after {headers:?}; {CONNECTIONS} slow bodies: after {bodies:?}"
+    );
+    println!(
+        "{} honest requests on new connections meanwhile: median {:?}, 99 % below {:?}, at most {:?}",
+        latencies.len(),
+        at(50),
+        at(99),
+        at(100)
+    );
+    builds.sort();
+    if let (Some(median), Some(worst)) = (builds.get(builds.len() / 2), builds.last()) {
+        println!(
+            "{} builds meanwhile: median {median:?}, at most {worst:?}",
+            builds.len()
+        );
+    }
+    assert!(headers < HEADERS + SLACK, "{headers:?}");
+    assert!(bodies < BODIES + SLACK, "{bodies:?}");
+    assert!(latencies.len() > 100, "{}", latencies.len());
+}
+
+/// How long it took until the last connection of each kind was closed.
+async fn attack(address: &str, over: &AtomicBool) -> [Duration; 2] {
+    let header = "POST /v1/call HTTP/1.1\r\nx: ";
+    let body = "POST /v1/call HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n\"";
+    let opened = Arc::new(AtomicUsize::new(0));
+    let mut all = JoinSet::new();
+    for (kind, begin) in [header, body].into_iter().enumerate() {
+        for _ in 0..CONNECTIONS {
+            let (address, opened) = (address.to_owned(), Arc::clone(&opened));
+            all.spawn(async move {
+                let begun = Instant::now();
+                let mut stream = TcpStream::connect(address).await.unwrap();
+                stream.write_all(begin.as_bytes()).await.unwrap();
+                opened.fetch_add(1, Relaxed);
+                let mut buffer = [0; 1000];
+                for _ in 0..180 {
+                    let closed = timeout(Duration::from_secs(1), async {
+                        while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
+                    });
+                    if closed.await.is_ok() || stream.write_all(b"y").await.is_err() {
+                        return (kind, begun.elapsed());
+                    }
+                }
+                (kind, begun.elapsed())
+            });
+        }
+    }
+    let mut last = [Duration::ZERO; 2];
+    while let Some(ended) = all.join_next().await {
+        let (kind, after) = ended.unwrap();
+        last[kind] = last[kind].max(after);
+    }
+    assert_eq!(opened.load(Relaxed), 2 * CONNECTIONS);
+    over.store(true, Relaxed);
+    last
+}
+
+/// How long each honest request took.
+async fn honest(url: &str, over: &AtomicBool) -> Vec<Duration> {
+    let mut config = client_config(None, "network test");
+    config.idle_connections = 0;
+    let endpoint = HttpEndpoint::connect(url.parse().unwrap(), config).unwrap();
+    let mut latencies = Vec::new();
+    while !over.load(Relaxed) && latencies.len() < 10_000 {
+        let hello = Message::Hello {
+            versions: VERSIONS,
+            software: "network test".to_owned(),
+        };
+        let begun = Instant::now();
+        endpoint.call(&Peer::Anonymous, hello, None).await.unwrap();
+        latencies.push(begun.elapsed());
+        sleep(Duration::from_millis(100)).await;
+    }
+    latencies
+}

@@ -6,9 +6,17 @@ use crate::builds::Build;
 use crate::farm::{Farm, Setup, can_build, free_address};
 use crate::proxy::{Badness, Break, Proxy};
 
+/// Both at the same time, as each mostly waits.
+#[test]
+fn silent_connections_cost_nothing_but_time() {
+    std::thread::scope(|scope| {
+        scope.spawn(a_connection_that_has_gone_silent_costs_no_attempt);
+        scope.spawn(an_upload_that_has_gone_silent_goes_on_elsewhere);
+    });
+}
+
 /// The agent notices before its lease has run out that its question will not be answered, and asks
 /// again on another connection.
-#[test]
 fn a_connection_that_has_gone_silent_costs_no_attempt() {
     if !can_build() {
         return;
@@ -36,7 +44,6 @@ fn a_connection_that_has_gone_silent_costs_no_attempt() {
 }
 
 /// The coordinator waits on the old connection for the rest of an output, and takes it on a new one.
-#[test]
 fn an_upload_that_has_gone_silent_goes_on_elsewhere() {
     if !can_build() {
         return;

@@ -11,26 +11,37 @@ use grange_model::Timestamp;
 /// answered. So time goes on, half as fast as it should, until the clock has caught up.
 #[derive(Debug)]
 pub(crate) struct Steady {
-    /// What was last told of the clock itself, and when.
-    from: (Timestamp, Instant),
+    /// What the clock said last.
+    clock: Timestamp,
+    /// What was told last.
+    told: Timestamp,
+    /// What was told when the clock was set back, and when that was; until it has caught up.
+    set_back: Option<(Timestamp, Instant)>,
 }
 
 impl Steady {
     pub(crate) fn new(clock: Timestamp) -> Self {
         Self {
-            from: (clock, Instant::now()),
+            clock,
+            told: clock,
+            set_back: None,
         }
     }
 
     /// What time it is, where the clock says this; `at` is now.
     pub(crate) fn now(&mut self, clock: Timestamp, at: Instant) -> Timestamp {
-        let (shown, since) = self.from;
-        let on = shown.after(at.saturating_duration_since(since) / 2);
-        if clock >= on {
-            self.from = (clock, at);
-            return clock;
+        if clock < self.clock && self.set_back.is_none() {
+            self.set_back = Some((self.told, at));
         }
-        on
+        self.clock = clock;
+        if let Some((told, since)) = self.set_back {
+            self.told = told.after(at.saturating_duration_since(since) / 2);
+        }
+        if clock >= self.told {
+            self.told = clock;
+            self.set_back = None;
+        }
+        self.told
     }
 }
 
@@ -50,13 +61,25 @@ mod tests {
         };
         assert_eq!(at(10, 10_010_000), 10_010_000);
         // It is set back by a minute.
-        assert_eq!(at(20, 9_960_000), 10_015_000);
-        assert_eq!(at(40, 9_980_000), 10_025_000);
+        assert_eq!(at(20, 9_960_000), 10_010_000);
+        assert_eq!(at(40, 9_980_000), 10_020_000);
+        // And once more.
+        assert_eq!(at(60, 9_970_000), 10_030_000);
         // Two minutes later it has caught up.
-        assert_eq!(at(128, 10_068_000), 10_069_000);
-        assert_eq!(at(132, 10_072_000), 10_072_000);
+        assert_eq!(at(170, 10_080_000), 10_085_000);
+        assert_eq!(at(200, 10_110_000), 10_110_000);
         // And goes on as it should, also by leaps.
-        assert_eq!(at(133, 20_000_000), 20_000_000);
+        assert_eq!(at(201, 20_000_000), 20_000_000);
+    }
+
+    #[test]
+    fn a_clock_that_stands_still_was_not_set_back() {
+        let begun = Instant::now();
+        let mut steady = Steady::new(Timestamp(5));
+        for seconds in 0..5 {
+            let at = begun + Duration::from_secs(seconds);
+            assert_eq!(steady.now(Timestamp(7), at), Timestamp(7));
+        }
     }
 
     #[test]

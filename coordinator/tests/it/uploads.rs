@@ -41,10 +41,11 @@ async fn what_breaks_off_goes_on_where_it_broke() {
         let here = agent.append(attempt, &out, offset, body).await;
         assert_eq!(here, Ok(20_000), "{offset}");
     }
-    // What is not whole is not taken.
+    // What is not whole is not taken, and is no lie: the rest is to be sent.
     let early = agent.report(attempt, succeeded(&[&out], 0)).await;
-    assert_eq!(early.unwrap_err().fault, Fault::Peer);
-    assert_eq!(farm.state(build).await, BuildState::Ready);
+    assert_eq!(early.unwrap_err().fault, Fault::Conflict);
+    assert_eq!(farm.state(build).await, BuildState::Running);
+    assert_eq!(agent.upload_offset(attempt, &out).await, Ok(20_000));
 }
 
 #[tokio::test]

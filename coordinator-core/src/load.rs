@@ -49,8 +49,12 @@ impl Loading {
         }
     }
 
-    /// Outputs of which the core must be told whether they are available: those that only builds
-    /// with an attempt of their own make.
+    /// Outputs of which the core must be told whether they are available: those of builds with an attempt of
+    /// their own, and of derivations with several outputs. A shared build of a single output would have
+    /// ended if that were available.
+    ///
+    /// Counter-example: `parts` makes `lib` and `doc`, and `lib` was uploaded. Whoever needs `lib` must not wait for
+    /// `parts` after a start, nor end with it if it fails.
     #[must_use]
     pub fn questions(&self) -> Vec<Digest> {
         let again = self.builds.iter().filter(|build| build.spec.again);
@@ -58,7 +62,7 @@ impl Loading {
         let derivations = self
             .derivations
             .iter()
-            .filter(|record| wanted.contains(&record.item.digest));
+            .filter(|record| record.outputs.len() > 1 || wanted.contains(&record.item.digest));
         derivations
             .flat_map(|record| &record.outputs)
             .map(|output| output.item.digest)

@@ -31,3 +31,24 @@ fn who_waits_for_itself_and_is_wanted_by_nobody_ends_after_the_start() {
     assert_eq!(world.work_off(1), ["fetch", "tool"]);
     assert!(world.history.finished(build_id(2)).is_some());
 }
+
+/// `parts` makes `lib` as well, which was uploaded: whoever needs that neither waits for `parts` after a start, nor
+/// ends with it.
+#[test]
+fn who_needs_a_part_that_is_there_does_not_wait_for_the_others_after_a_start() {
+    let mut world = World::of(&[
+        drv("parts").also("lib"),
+        drv("user").needs_output("parts", "parts:lib"),
+    ]);
+    world.build(spec(1, "parts"));
+    world.upload("parts:lib");
+    world.build(spec(2, "user"));
+    assert_eq!(world.state(2), BuildState::Ready);
+    world.restart();
+    world.settle();
+    assert_eq!(world.state(2), BuildState::Ready);
+    let assigned = world.take_one(1);
+    assert_eq!(assigned.derivation.name, "parts");
+    world.fail(1, &assigned);
+    assert_eq!(world.state(2), BuildState::Ready);
+}

@@ -102,6 +102,13 @@ impl Core {
         Ok(Accepted { state, warnings })
     }
 
+    /// Whether a build that wants no attempt of its own ends without one.
+    fn ends_at_once(&self, known: &Known, record: &DerivationRecord) -> bool {
+        let mut outputs = record.outputs.iter();
+        outputs.all(|output| self.is_available(known, output.item.digest))
+            || self.remembered(known, record.item.digest, false).is_some()
+    }
+
     /// A build that had ended as failed-dependency goes on, if no input is lost any more.
     fn reopen(
         &mut self,
@@ -112,8 +119,11 @@ impl Core {
     ) -> Accepted {
         let digest = spec.derivation;
         let causes = match source {
-            Source::Read(record) => self.lost_causes(known, record),
-            Source::Shared(_) => Vec::new(),
+            // Who needs no attempt needs no inputs.
+            Source::Read(record) if !self.ends_at_once(known, record) => {
+                self.lost_causes(known, record)
+            }
+            Source::Read(_) | Source::Shared(_) => Vec::new(),
         };
         if !causes.is_empty() {
             // It waits for other inputs now, and is found by these when they come.

@@ -98,6 +98,36 @@ fn a_reopened_build_whose_outputs_are_there_has_succeeded() {
     assert_eq!(results[0].as_ref().unwrap().state, BuildState::Succeeded);
 }
 
+/// What else the hook asks for, and so is read, makes no difference.
+#[test]
+fn a_reopened_build_whose_outputs_are_there_needs_no_inputs() {
+    let graph = [
+        drv("a"),
+        drv("b"),
+        drv("c").needs("a").needs("b"),
+        drv("d").needs("b"),
+    ];
+    let mut world = World::of(&graph);
+    for (number, name) in (1..).zip(["a", "b", "c", "d"]) {
+        let inputs = false;
+        world.build(BuildSpec {
+            inputs,
+            ..spec(number, name)
+        });
+    }
+    for assignment in world.take(1, 2) {
+        world.fail(1, &assignment);
+    }
+    world.upload("c:out");
+    for reopen in [vec![4, 3], vec![3, 4]] {
+        let ended = reopen.iter().map(|number| world.finished(*number));
+        let ended: Vec<_> = ended.collect();
+        world.hook(Vec::new(), ended);
+        assert_eq!(world.state(3), BuildState::Succeeded);
+        assert_eq!(world.state(4), BuildState::FailedDependency);
+    }
+}
+
 #[test]
 fn an_implicit_build_that_is_reopened_needs_nobody() {
     let graph = [drv("a"), drv("b").needs("a"), drv("c").needs("b")];

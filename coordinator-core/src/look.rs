@@ -115,21 +115,29 @@ impl Core {
     }
 
     pub(crate) fn presence(&self, known: &Known, output: Digest) -> Presence {
-        if let Some(presence) = self.recent.presence(output) {
+        let recent = self.recent.presence(output);
+        if let Some(presence) = recent.filter(|presence| presence.is_sure()) {
             return presence;
         }
-        if let Some(&ix) = self.names.outputs.get(&output) {
-            let node = &self.outputs[ix];
-            if node.presence != Presence::Unknown {
+        let node = self.names.outputs.get(&output).map(|ix| &self.outputs[*ix]);
+        if let Some(node) = node {
+            if node.presence.is_sure() {
                 return node.presence;
             }
             // Nobody shares a build whose outputs are available: it would have ended.
-            if node.makers().any(|ix| self.is_shared(ix)) {
+            if recent.is_none()
+                && node.presence == Presence::Unknown
+                && node.makers().any(|ix| self.is_shared(ix))
+            {
                 return Presence::Absent;
             }
         }
-        let known = known.available.get(&output);
-        known.copied().unwrap_or(Presence::Unknown)
+        let elsewhere = recent.is_some() || node.is_some_and(|it| it.presence.is_available());
+        match known.available.get(&output) {
+            Some(Presence::Absent) if elsewhere => Presence::Upstream,
+            Some(presence) => *presence,
+            None => Presence::Unknown,
+        }
     }
 
     pub(crate) fn is_available(&self, known: &Known, output: Digest) -> bool {
@@ -207,7 +215,7 @@ impl Core {
     fn take_in_presence(&mut self, known: &Known, digest: Digest) {
         let presence = self.presence(known, digest);
         let ix = self.output(digest);
-        if self.outputs[ix].presence == Presence::Unknown {
+        if !self.outputs[ix].presence.is_sure() && presence != Presence::Unknown {
             self.change_output(ix, |node| node.presence = presence);
         }
     }

@@ -191,10 +191,15 @@ impl Core {
             self.ledger.put(record);
             let node = self.names.outputs.get(&output);
             let live = node.map(|ix| self.outputs[*ix].presence);
-            if live.or_else(|| self.recent.presence(output)) == Some(Presence::Available) {
+            let presence = match live.or_else(|| self.recent.presence(output)) {
                 // What others have says nothing about what lies here.
-                continue;
-            }
+                Some(Presence::Available) => continue,
+                Some(Presence::Absent | Presence::Upstream) => presence,
+                // Counter-example: it was uploaded, the coordinator was started anew, and then others were found to
+                // have it. If it counted as theirs alone, what an attempt brings would replace it.
+                _ if presence == Presence::Upstream => Presence::Somewhere,
+                _ => presence,
+            };
             let upcoming = self.ledger.upcoming();
             self.recent.output(upcoming, output, presence);
             self.ledger.fact(Fact::Available { output });

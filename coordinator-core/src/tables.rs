@@ -53,15 +53,22 @@ pub(crate) enum Presence {
     Unknown,
     /// It lies here.
     Available,
-    /// Others have it. What an attempt brings goes before it.
+    /// Others have it, and it does not lie here. What an attempt brings goes before it.
     Upstream,
+    /// Others have it, and nobody has looked up whether it lies here, too.
+    Somewhere,
     Absent,
 }
 
 impl Presence {
+    /// Whether it is known where it lies, if anywhere.
+    pub(crate) fn is_sure(self) -> bool {
+        !matches!(self, Self::Unknown | Self::Somewhere)
+    }
+
     /// Whether it can be fetched.
     pub(crate) fn is_available(self) -> bool {
-        matches!(self, Self::Available | Self::Upstream)
+        matches!(self, Self::Available | Self::Upstream | Self::Somewhere)
     }
 }
 

@@ -1,6 +1,6 @@
 //! A coordinator that starts where another one ended, wherever that was.
 
-use grange_model::{BuildState, Record, decode, encode};
+use grange_model::{BuildSpec, BuildState, Record, decode, encode};
 
 use crate::world::World;
 use crate::world::names::{build_id, digest, drv, spec};
@@ -51,4 +51,29 @@ fn who_needs_a_part_that_is_there_does_not_wait_for_the_others_after_a_start() {
     assert_eq!(assigned.derivation.name, "parts");
     world.fail(1, &assigned);
     assert_eq!(world.state(2), BuildState::Ready);
+}
+
+/// `tar` was uploaded; after a start others are found to have it, too. What is built again does not replace it.
+#[test]
+fn what_lies_here_stays_when_others_are_found_to_have_it() {
+    let mut world = World::of(&[
+        drv("fetch").fixed("tar"),
+        drv("user").needs_output("fetch", "tar"),
+    ]);
+    world.upload("tar");
+    world.build(spec(1, "user"));
+    world.restart();
+    world.upstream("tar");
+    let before = world.history.item(digest("tar")).unwrap();
+    world.build(BuildSpec {
+        again: true,
+        ..spec(2, "fetch")
+    });
+    let assigned = world.take(1, 2);
+    let again = assigned.iter().find(|one| one.derivation.name == "fetch");
+    let again = again.unwrap();
+    let report = world.success(again, 9);
+    world.report(1, again.attempt, report);
+    assert!(!world.finished(2).outputs[0].canonical);
+    assert_eq!(world.history.item(digest("tar")).unwrap(), before);
 }

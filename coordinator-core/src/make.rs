@@ -282,8 +282,13 @@ impl Core {
         } else {
             self.priority_changed(derivation);
         }
+        if matches!(self.tasks[task].state, TaskState::BackedOff(_)) {
+            // Other agents than before may be able to take it now.
+            self.set_state(task, TaskState::Blocked);
+        }
         if self.tasks[task].state != TaskState::Running {
             self.evaluate(task);
+            self.back_off_if_avoided(task);
         }
         match self.names.builds.get(&id) {
             Some(build) => self.state_of(self.builds[*build].task),

@@ -246,12 +246,14 @@ impl Core {
             .config
             .setup_backoff
             .saturating_mul(1 << failures.min(6));
+        let until = self.now.after(backoff);
         avoided.push(Avoided {
             agent,
             generation,
             failures: failures.saturating_add(1),
-            until: self.now.after(backoff),
+            until,
         });
+        self.timers.insert((until, TimerReason::Backoff, task.0));
     }
 
     /// Where a task belongs whose last attempt may be gone.
@@ -269,7 +271,7 @@ impl Core {
     }
 
     /// Takes a ready task out of the queues if every agent that could take it had a setup failure.
-    fn back_off_if_avoided(&mut self, ix: Ix<Task>) {
+    pub(crate) fn back_off_if_avoided(&mut self, ix: Ix<Task>) {
         let Some(task) = self.tasks.get(ix) else {
             return;
         };
@@ -291,17 +293,22 @@ impl Core {
             return;
         };
         self.set_state(ix, TaskState::BackedOff(until));
-        self.timers.insert((until, TimerReason::Backoff, ix.0));
     }
 
+    /// An agent that had a setup failure may get the task again.
     pub(crate) fn backoff_ended(&mut self, row: u32) {
         let ix = Ix::new(row);
         let Some(task) = self.tasks.get(ix) else {
             return;
         };
-        if matches!(task.state, TaskState::BackedOff(until) if until <= self.now) {
-            self.set_state(ix, TaskState::Blocked);
-            self.evaluate(ix);
+        match task.state {
+            TaskState::BackedOff(until) if until <= self.now => {
+                self.set_state(ix, TaskState::Blocked);
+                self.evaluate(ix);
+            }
+            // Others could have taken it, and had no room; the agent may be waiting.
+            TaskState::Ready => self.classes.fresh.extend(&task.classes),
+            _ => {}
         }
     }
 }

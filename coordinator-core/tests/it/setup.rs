@@ -3,7 +3,7 @@
 use grange_coordinator_core::{AgentChange, Reply, Why};
 use grange_model::{BuildSpec, BuildState, SetupProblem};
 
-use crate::world::names::{build_id, capacity, digest, drv, spec};
+use crate::world::names::{build_id, capacity, digest, drv, spec, tags};
 use crate::world::{World, setup_failure};
 
 #[test]
@@ -151,4 +151,45 @@ fn inputs_are_made_for_a_live_build_that_had_none() {
     assert_eq!(world.state(2), BuildState::Blocked);
     let ticket = world.exchange_new(1, capacity(1));
     assert_eq!(world.told(ticket).unwrap().assign[0].derivation.name, "a");
+}
+
+/// It is backed off, as no agent that could take it has not failed; then somebody asks for the same of less.
+#[test]
+fn another_build_may_bring_other_agents_to_what_is_backed_off() {
+    let mut world = World::of(&[drv("a")]);
+    let old = tags(&[("year", "2019")]);
+    world.build(BuildSpec {
+        requires: old.clone(),
+        ..spec(1, "a")
+    });
+    world.add_agent(1);
+    world.add_agent(2);
+    let mut able = capacity(1);
+    able.tags = old;
+    let ticket = world.exchange(1, able, &[], 0);
+    let first = world.told(ticket).unwrap().assign.remove(0);
+    let ticket = world.exchange(2, capacity(1), &[], 20_000);
+    world.report(1, first.attempt, setup_failure(SetupProblem::DiskFull));
+    assert!(matches!(world.core.why(build_id(1)), Why::BackedOff { .. }));
+    world.build(spec(2, "a"));
+    let told = world.told(ticket).unwrap();
+    assert_eq!(told.assign.len(), 1);
+    assert_eq!(world.state(1), BuildState::Running);
+}
+
+/// Another agent could take it, so it is not backed off; but that one has no room.
+#[test]
+fn who_may_try_again_and_waits_gets_it() {
+    let mut world = World::of(&[drv("a"), drv("b")]);
+    world.build(spec(1, "a"));
+    let first = world.take_one(1);
+    world.build(spec(2, "b"));
+    assert_eq!(world.take_one(2).derivation.name, "b");
+    world.report(1, first.attempt, setup_failure(SetupProblem::DiskFull));
+    world.pass(25_000);
+    let ticket = world.exchange(1, capacity(1), &[], 20_000);
+    assert!(world.told(ticket).is_none());
+    world.pass(5_000);
+    let told = world.told(ticket).unwrap();
+    assert_eq!(told.assign[0].builds, vec![build_id(1)]);
 }

@@ -7,6 +7,7 @@
 //! | [`MemoryTransport`] | calls through channels, as a network would carry them |
 //! | [`MemoryLocalStore`], [`MemoryBuilder`] | a [`LocalStore`] in memory, and a [`Builder`] that takes a few [`Step`]s |
 //! | [`MemoryUpstream`] | an [`Upstream`] in memory |
+//! | [`reference`] | the coordinator as plain as possible, compared with the real core |
 //! | [`sample`] | records, facts, messages and answers to test with |
 //!
 //! A suite is one line, which makes a test of each case; a case cites the sentence that it proves:
@@ -22,7 +23,7 @@
 //! | [`delivery_conformance!`] | what gives hooks their facts | `grange-coordinator` |
 //! | [`policy_conformance!`] | the parts of a [`Policy`] | the default |
 //!
-//! Each suite is run here on more than ten implementations that are broken on purpose, and each of
+//! Each suite is run here on ten or more implementations that are broken on purpose, and each of
 //! these fails exactly the cases that are meant for it (`tests/it/broken_*.rs`). Who wants to see the
 //! same of an own defect asks [`failing_cases!`]. No case runs longer than
 //! [`conformance::PATIENCE`].
@@ -62,6 +63,7 @@ mod artifacts;
 mod building;
 pub mod conformance;
 mod datastore;
+pub mod reference;
 pub mod sample;
 mod transport;
 mod upstream;

@@ -36,25 +36,31 @@ pub(crate) fn verify() -> Result<()> {
     bugs()
 }
 
-/// Puts each bug back that the simulator must find.
+/// Puts each bug back that the simulator, or the comparison with the reference model, must find.
 fn bugs() -> Result<()> {
-    run::step_with(
-        "bugs put back",
-        &[
-            "cargo",
-            "test",
-            "--quiet",
-            "--release",
-            "--package",
-            "grange-simulation",
-            "--target-dir",
-            "target/bugs",
-            "--test",
-            "it",
-            "bugs::",
-            "--",
-            "--nocapture",
-        ],
-        &[("RUSTFLAGS", "--cfg grange_bugs")],
-    )
+    for (package, tests) in [
+        ("grange-simulation", "bugs::"),
+        ("grange-testing", "reference_bugs::"),
+    ] {
+        run::step_with(
+            "bugs put back",
+            &[
+                "cargo",
+                "test",
+                "--quiet",
+                "--release",
+                "--package",
+                package,
+                "--target-dir",
+                "target/bugs",
+                "--test",
+                "it",
+                tests,
+                "--",
+                "--nocapture",
+            ],
+            &[("RUSTFLAGS", "--cfg grange_bugs")],
+        )?;
+    }
+    Ok(())
 }

@@ -13,4 +13,7 @@ mod broken_transports;
 mod conformance;
 mod faults;
 mod found;
+mod reference;
+#[cfg(grange_bugs)]
+mod reference_bugs;
 mod rules;

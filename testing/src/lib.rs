@@ -7,7 +7,7 @@
 //! | [`MemoryTransport`] | calls through channels, as a network would carry them |
 //! | [`MemoryLocalStore`], [`MemoryBuilder`] | a [`LocalStore`] in memory, and a [`Builder`] that takes a few [`Step`]s |
 //! | [`MemoryUpstream`] | an [`Upstream`] in memory |
-//! | [`reference`] | the coordinator as plain as possible, compared with the real core |
+//! | [`mod@reference`] | the coordinator as plain as possible, compared with the real core |
 //! | [`sample`] | records, facts, messages and answers to test with |
 //!
 //! A suite is one line, which makes a test of each case; a case cites the sentence that it proves:

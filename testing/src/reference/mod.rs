@@ -25,6 +25,7 @@
 //! What it does not draw: derivations that wait for themselves over outputs that several make (the core's own tests do), and
 //! requests between whose look-ups something else happens (the simulator does).
 
+mod agree;
 mod compare;
 mod drive;
 mod mismatch;

@@ -164,7 +164,8 @@ impl Core {
         let nodes = || derivation.inputs.iter().map(|input| &self.outputs[*input]);
         let count = |status| nodes().filter(|node| node.status() == status).count();
         let (expected, lost) = (count(Status::Expected), count(Status::Lost));
-        let counted = (derivation.expected as usize, derivation.lost as usize);
+        let inputs = self.derivations.hot(ix);
+        let counted = (inputs.expected as usize, inputs.lost as usize);
         hold("inputs are counted", counted == (expected, lost), || {
             format!("{}: {counted:?}, not {:?}", name(), (expected, lost))
         })?;
@@ -212,20 +213,29 @@ impl Core {
         let current = |(user, generation): &&(Ix<Derivation>, u32)| {
             self.derivations.is_current(*user, *generation)
         };
-        let live: Vec<_> = output.users.iter().filter(current).collect();
-        let counted = live.len() == output.live_users as usize;
-        hold("live users are counted", counted, name)?;
-        let mut levels = Levels::default();
-        for (user, _) in live {
-            levels.add(self.derivations[*user].announced);
-        }
+        let uses = self.outputs.hot(ix);
+        let live = output.users.iter().filter(current).count();
+        let counted = (uses.live as usize, uses.stale as usize);
+        let right = (live, output.users.len() - live);
+        hold("users are counted", counted == right, name)?;
+        let available = output.presence.is_available();
+        hold(
+            "what is available is known so",
+            uses.available == available,
+            name,
+        )?;
+        let levels = if available {
+            Levels::default()
+        } else {
+            self.levels_of_users(ix)
+        };
         hold(
             "users' priorities are counted",
             levels == output.priorities,
             name,
         )?;
-        let used = output.live_users > 0 || output.makers().next().is_some();
+        let used = live > 0 || output.makers().next().is_some();
         hold("an output is made or needed", used, name)?;
-        hold("nobody has to hear of it", output.pending == 0, name)
+        hold("nobody has to hear of it", uses.pending == 0, name)
     }
 }

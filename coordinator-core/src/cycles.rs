@@ -41,8 +41,9 @@ impl Core {
     pub(crate) fn break_new_cycles(&mut self, ix: Ix<Derivation>) {
         let row = &self.derivations[ix];
         let mut outputs = row.outputs.iter();
-        let needed = outputs.any(|output| self.outputs[*output].live_users > 0);
-        if self.ambiguous > 0 && row.expected > 0 && needed {
+        let needed = outputs.any(|output| self.outputs.hot(*output).live > 0);
+        let waits = self.derivations.hot(ix).expected > 0;
+        if self.ambiguous > 0 && waits && needed {
             self.break_cycles(ix);
         }
     }

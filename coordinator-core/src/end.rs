@@ -40,16 +40,17 @@ pub(crate) fn lost_reason(causes: &[LostCause]) -> String {
 impl Core {
     /// Where a task without attempts belongs: ended, blocked or ready.
     pub(crate) fn evaluate(&mut self, ix: Ix<Task>) {
-        let derivation = &self.derivations[self.tasks[ix].derivation];
-        if derivation.lost > 0 {
-            let causes = self.lost_inputs(self.tasks[ix].derivation);
+        let derivation = self.tasks[ix].derivation;
+        let inputs = *self.derivations.hot(derivation);
+        if inputs.lost > 0 {
+            let causes = self.lost_inputs(derivation);
             if causes.is_empty() {
                 // Somebody tries to bring the input after all, and it will hear of that.
                 self.set_state(ix, TaskState::Blocked);
             } else {
                 self.end_for_lost_inputs(ix, causes);
             }
-        } else if derivation.expected > 0 {
+        } else if inputs.expected > 0 {
             self.set_state(ix, TaskState::Blocked);
         } else if !matches!(self.tasks[ix].state, TaskState::BackedOff(_)) {
             self.set_state(ix, TaskState::Ready);

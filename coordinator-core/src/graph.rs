@@ -7,10 +7,16 @@ use smallvec::SmallVec;
 use crate::machine::Core;
 use crate::priority::Levels;
 use crate::slab::Ix;
-use crate::tables::{Derivation, Lost, Output, Presence, Status, TaskState};
+use crate::tables::{Derivation, Inputs, Lost, Output, Presence, Status, TaskState, Uses};
 use crate::work::Work;
 
 impl Core {
+    /// What is known of an output, if an unfinished build makes or needs it.
+    pub(crate) fn node(&self, digest: Digest) -> Option<&Output> {
+        let ix = self.names.outputs.get(&digest)?;
+        Some(&self.outputs[*ix])
+    }
+
     pub(crate) fn output(&mut self, digest: Digest) -> Ix<Output> {
         if let Some(&ix) = self.names.outputs.get(&digest) {
             return ix;
@@ -23,8 +29,6 @@ impl Core {
             producers: SmallVec::new(),
             waiting: Vec::new(),
             users: Vec::new(),
-            live_users: 0,
-            pending: 0,
             priorities: Levels::default(),
             lost: None,
         });
@@ -71,8 +75,6 @@ impl Core {
             outputs,
             inputs: inputs.into_boxed_slice(),
             named,
-            expected: 0,
-            lost: 0,
             tasks: SmallVec::new(),
             own: Levels::default(),
             announced: i32::MIN,
@@ -94,9 +96,9 @@ impl Core {
             let input = self.derivations[ix].inputs[at];
             let output = &mut self.outputs[input];
             output.users.push((ix, generation));
-            output.live_users += 1;
             let status = output.status();
-            self.derivations[ix].count(status, 1);
+            self.derivations.hot_mut(ix).count(status, 1);
+            self.outputs.hot_mut(input).live += 1;
             self.change_levels(input, None, Some(announced));
         }
         self.edges += self.derivations[ix].inputs.len();
@@ -140,9 +142,11 @@ impl Core {
         self.names.derivations.remove(&derivation.item.digest);
         self.edges += derivation.inputs.len();
         for input in derivation.inputs {
-            self.outputs[input].live_users -= 1;
+            let uses = self.outputs.hot_mut(input);
+            uses.live -= 1;
+            uses.stale += 1;
             self.change_levels(input, Some(derivation.announced), None);
-            if self.outputs[input].live_users == 0 {
+            if self.outputs.hot(input).live == 0 {
                 for producer in self.outputs[input].producers.clone() {
                     self.maybe_unwanted(producer);
                 }
@@ -182,6 +186,12 @@ impl Core {
             self.tell_users(ix, old, new);
         }
         if was != is {
+            self.outputs.hot_mut(ix).available = is;
+            self.outputs[ix].priorities = if is {
+                Levels::default()
+            } else {
+                self.levels_of_users(ix)
+            };
             for producer in self.outputs[ix].producers.clone() {
                 self.priority_changed(producer);
             }
@@ -190,10 +200,15 @@ impl Core {
 
     /// A derivation hears what became of one of its inputs.
     pub(crate) fn input_changed(&mut self, user: Ix<Derivation>, old: Status, new: Status) {
-        let derivation = &mut self.derivations[user];
-        derivation.count(old, -1);
-        derivation.count(new, 1);
-        for task in derivation.tasks.clone() {
+        let inputs = self.derivations.hot_mut(user);
+        inputs.count(old, -1);
+        inputs.count(new, 1);
+        let settled = matches!(new, Status::Available | Status::Untried);
+        if settled && inputs.expected > 0 && inputs.lost == 0 {
+            // It was blocked, or is running, and stays so until the last of them has come.
+            return;
+        }
+        for task in self.derivations[user].tasks.clone() {
             let state = self.tasks[task].state;
             match new {
                 _ if state == TaskState::Running => {}
@@ -210,11 +225,14 @@ impl Core {
     }
 
     pub(crate) fn drop_output_if_unused(&mut self, ix: Ix<Output>) {
+        let uses = self.outputs.hot(ix);
+        if uses.live > 0 || uses.pending > 0 {
+            return;
+        }
         let Some(node) = self.outputs.get(ix) else {
             return;
         };
-        let used = node.live_users > 0 || node.pending > 0;
-        if !used && node.makers().next().is_none() {
+        if node.makers().next().is_none() {
             let digest = node.digest;
             self.ambiguous -= usize::from(node.ambiguous);
             self.names.outputs.remove(&digest);
@@ -224,7 +242,11 @@ impl Core {
 
     /// How many derivations with unfinished builds wait for this one, or have its outputs.
     pub(crate) fn users_of(&self, ix: Ix<Derivation>) -> u64 {
-        self.brings(ix).map(|node| u64::from(node.live_users)).sum()
+        let brings = self.derivations[ix].outputs.iter();
+        let brings = brings.filter(|output| self.outputs[**output].producers.contains(&ix));
+        brings
+            .map(|output| u64::from(self.outputs.hot(*output).live))
+            .sum()
     }
 
     /// Its outputs, but for those that it waits for itself.
@@ -235,17 +257,18 @@ impl Core {
     }
 
     pub(crate) fn forget_stale_users(&mut self, ix: Ix<Output>) {
-        let node = &mut self.outputs[ix];
-        let stale = node.users.len() - node.live_users as usize;
-        if node.pending == 0 && stale > 32 && stale * 2 > node.users.len() {
+        let uses = self.outputs.hot_mut(ix);
+        if uses.pending == 0 && uses.is_crowded() {
+            uses.stale = 0;
             let derivations = &self.derivations;
-            node.users
+            self.outputs[ix]
+                .users
                 .retain(|(user, generation)| derivations.is_current(*user, *generation));
         }
     }
 }
 
-impl Derivation {
+impl Inputs {
     /// One input more or less that stands so.
     fn count(&mut self, status: Status, by: i32) {
         let counter = match status {
@@ -254,6 +277,13 @@ impl Derivation {
             Status::Untried | Status::Available => return,
         };
         *counter = counter.saturating_add_signed(by);
+    }
+}
+
+impl Uses {
+    /// Whether most of its users are gone.
+    fn is_crowded(self) -> bool {
+        self.stale > 32 && self.stale > self.live
     }
 }
 

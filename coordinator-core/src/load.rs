@@ -104,7 +104,7 @@ impl Core {
         let there = upstream.iter().map(|it| (it, Presence::Upstream));
         for (digest, presence) in here.chain(there) {
             if let Some(&output) = self.names.outputs.get(digest) {
-                self.outputs[output].presence = presence;
+                self.change_output(output, |node| node.presence = presence);
             }
         }
         for agent in loading.agents {

@@ -7,7 +7,7 @@ use grange_model::{DerivationRecord, Digest, FailureRecord, InputRef, Key, LostC
 use crate::machine::Core;
 use crate::request::{Known, Request};
 use crate::slab::Ix;
-use crate::tables::{Derivation, Lost, Presence, Status};
+use crate::tables::{Derivation, Lost, Output, Presence, Status};
 
 /// What a look at a derivation came to.
 pub(crate) enum Look {
@@ -64,33 +64,39 @@ impl Core {
         };
         self.edges += record.inputs.len();
         let outputs = || record.outputs.iter().map(|output| output.item.digest);
-        let needed = record.inputs.iter().map(|input| input.output);
-        let asked: Vec<_> = outputs()
-            .chain(needed)
-            .filter(|output| self.presence(known, *output) == Presence::Unknown)
-            .map(Key::Item)
-            .collect();
+        let mut asked = Vec::new();
+        let mut needless = true;
+        for output in outputs() {
+            let presence = self.presence(known, output);
+            needless &= presence.is_available();
+            asked.extend((presence == Presence::Unknown).then_some(Key::Item(output)));
+        }
+        let mut absent = Vec::new();
+        for input in &record.inputs {
+            let node = self.node(input.output);
+            let presence = self.presence_of(known, input.output, node);
+            if presence == Presence::Unknown {
+                asked.push(Key::Item(input.output));
+            } else if !presence.is_available() && !node.is_some_and(Output::is_expected) {
+                absent.push(input);
+            }
+        }
         if !asked.is_empty() {
             return Look::Needs(asked);
         }
-        let needless = outputs().all(|output| self.is_available(known, output));
         let failed = || self.remembered(known, digest, root.is_none()).is_some();
         if !again && (needless || failed()) {
             return Look::Inputs(Vec::new());
         }
-        self.look_at_inputs(request, record, inputs)
+        self.look_at_inputs(request, &absent, inputs)
     }
 
-    fn look_at_inputs(&self, request: &Request, record: &DerivationRecord, all: bool) -> Look {
+    /// What is needed of inputs that are neither here nor expected.
+    fn look_at_inputs(&self, request: &Request, absent: &[&InputRef], all: bool) -> Look {
         let known = &request.known;
-        let absent = record.inputs.iter().filter(|input| {
-            let live = self.names.outputs.get(&input.output);
-            let expected = live.is_some_and(|output| self.outputs[*output].is_expected());
-            !expected && !self.is_available(known, input.output)
-        });
         let mut asked = Vec::new();
         let mut needed = Vec::new();
-        for input in absent {
+        for &input in absent {
             let is_root = request.roots.contains_key(&input.derivation);
             if !all && !known.failures.contains_key(&input.derivation) {
                 asked.push(Key::Failure(input.derivation));
@@ -115,22 +121,27 @@ impl Core {
     }
 
     pub(crate) fn presence(&self, known: &Known, output: Digest) -> Presence {
+        self.presence_of(known, output, self.node(output))
+    }
+
+    /// The same, by who knows the row of the output.
+    fn presence_of(&self, known: &Known, output: Digest, node: Option<&Output>) -> Presence {
+        if let Some(node) = node
+            && node.presence.is_sure()
+        {
+            return node.presence;
+        }
         let recent = self.recent.presence(output);
         if let Some(presence) = recent.filter(|presence| presence.is_sure()) {
             return presence;
         }
-        let node = self.names.outputs.get(&output).map(|ix| &self.outputs[*ix]);
-        if let Some(node) = node {
-            if node.presence.is_sure() {
-                return node.presence;
-            }
+        if let Some(node) = node
+            && recent.is_none()
+            && node.presence == Presence::Unknown
+            && node.makers().any(|ix| self.is_shared(ix))
+        {
             // Nobody shares a build whose outputs are available: it would have ended.
-            if recent.is_none()
-                && node.presence == Presence::Unknown
-                && node.makers().any(|ix| self.is_shared(ix))
-            {
-                return Presence::Absent;
-            }
+            return Presence::Absent;
         }
         let elsewhere = recent.is_some() || node.is_some_and(|it| it.presence.is_available());
         match known.available.get(&output) {
@@ -160,11 +171,12 @@ impl Core {
 
     /// Why an input will not come, if it will not.
     pub(crate) fn lost_cause(&self, known: &Known, input: &InputRef) -> Option<Lost> {
-        if self.is_available(known, input.output) {
+        let node = self.node(input.output);
+        let presence = self.presence_of(known, input.output, node);
+        if presence.is_available() {
             return None;
         }
-        if let Some(&ix) = self.names.outputs.get(&input.output) {
-            let node = &self.outputs[ix];
+        if let Some(node) = node {
             match node.status() {
                 Status::Available | Status::Expected => return None,
                 Status::Lost => return node.lost.as_deref().cloned(),
@@ -201,22 +213,24 @@ impl Core {
             self.take_in_presence(known, digest);
         }
         for input in &record.inputs {
-            self.take_in_presence(known, input.output);
-            let lost = self.lost_cause(known, input);
-            let ix = self.output(input.output);
+            let ix = self.take_in_presence(known, input.output);
             if self.outputs[ix].status() == Status::Untried
-                && let Some(lost) = lost
+                && let Some(lost) = self.lost_cause(known, input)
             {
                 self.change_output(ix, |node| node.lost = Some(Box::new(lost)));
             }
         }
     }
 
-    fn take_in_presence(&mut self, known: &Known, digest: Digest) {
-        let presence = self.presence(known, digest);
+    fn take_in_presence(&mut self, known: &Known, digest: Digest) -> Ix<Output> {
         let ix = self.output(digest);
-        if !self.outputs[ix].presence.is_sure() && presence != Presence::Unknown {
-            self.change_output(ix, |node| node.presence = presence);
+        let node = &self.outputs[ix];
+        if !node.presence.is_sure() {
+            let presence = self.presence_of(known, digest, Some(node));
+            if presence != Presence::Unknown {
+                self.change_output(ix, |node| node.presence = presence);
+            }
         }
+        ix
     }
 }

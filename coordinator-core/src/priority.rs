@@ -90,8 +90,24 @@ impl Core {
         self.edges += self.derivations[ix].inputs.len();
     }
 
+    /// The announced priorities of the derivations that need an output.
+    pub(crate) fn levels_of_users(&self, output: Ix<Output>) -> Levels {
+        let users = self.outputs[output].users.iter();
+        let live =
+            users.filter(|(user, generation)| self.derivations.is_current(*user, *generation));
+        let mut levels = Levels::default();
+        for (user, _) in live {
+            levels.add(self.derivations[*user].announced);
+        }
+        levels
+    }
+
     /// One of those that need an output has another priority, comes, or goes.
     pub(crate) fn change_levels(&mut self, output: Ix<Output>, old: Option<i32>, new: Option<i32>) {
+        if self.outputs.hot(output).available {
+            // Who needs what is available needs nobody.
+            return;
+        }
         let levels = &mut self.outputs[output].priorities;
         let before = levels.highest();
         #[cfg(grange_bugs)]

@@ -10,7 +10,7 @@ use grange_model::Tags;
 
 use crate::machine::Core;
 use crate::policy::{Candidate, OrderKey};
-use crate::slab::{Ix, Slab};
+use crate::slab::{Content, Ix, Slab};
 use crate::tables::{Agent, Avoided, Task, TaskState};
 use crate::work::Work;
 
@@ -24,6 +24,10 @@ pub(crate) struct Class {
     pub(crate) ready: BTreeSet<Place>,
     /// Tasks that every agent had a setup failure of that could take them.
     pub(crate) backed_off: BTreeSet<Ix<Task>>,
+}
+
+impl Content for Class {
+    type Hot = ();
 }
 
 /// A place in a queue: what the policy says, age, task.

@@ -5,20 +5,33 @@ use std::marker::PhantomData;
 /// How many rows lie in one piece.
 const PIECE: usize = 1_024;
 
+/// What a table may hold.
+pub(crate) trait Content: std::fmt::Debug {
+    /// What is looked at for each edge of the graph. It lies apart from the rest, close together: at a million rows
+    /// each look at a row waits for memory.
+    type Hot: Copy + Default + std::fmt::Debug;
+}
+
 /// A table of `T` whose indices are used again.
 ///
 /// Indices are typed by `T`, so that a row of one table is not looked up in another. Rows lie in
 /// pieces that are never moved: a table that grows as one piece copies all of itself in one call.
 #[derive(Debug)]
-pub(crate) struct Slab<T> {
-    pieces: Vec<Vec<Row<T>>>,
+pub(crate) struct Slab<T: Content> {
+    pieces: Vec<Piece<T>>,
     free: Vec<u32>,
 }
 
 #[derive(Debug)]
-struct Row<T> {
+struct Piece<T: Content> {
+    heads: Vec<Head<T::Hot>>,
+    rows: Vec<Option<T>>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Head<H> {
     generation: u32,
-    value: Option<T>,
+    hot: H,
 }
 
 /// A row of a [`Slab`].
@@ -64,7 +77,7 @@ impl<T> std::fmt::Debug for Ix<T> {
     }
 }
 
-impl<T> Slab<T> {
+impl<T: Content> Slab<T> {
     pub(crate) fn new() -> Self {
         Self {
             pieces: Vec::new(),
@@ -75,7 +88,7 @@ impl<T> Slab<T> {
     /// The row that the next [`insert`](Self::insert) fills, and its generation.
     pub(crate) fn vacant(&self) -> (u32, u32) {
         match self.free.last() {
-            Some(&row) => (row, self.row(row).map_or(0, |row| row.generation)),
+            Some(&row) => (row, self.generation(Ix::new(row))),
             None => {
                 let rows = u32::try_from(self.rows());
                 (rows.expect("fewer than 2^32 rows"), 0)
@@ -94,38 +107,57 @@ impl<T> Slab<T> {
         while self.rows() <= row as usize {
             self.add_row();
         }
-        self.row_mut(row).value = Some(value);
-        Ix::new(row)
+        *self.row_mut(row) = Some(value);
+        let ix = Ix::new(row);
+        *self.hot_mut(ix) = T::Hot::default();
+        ix
     }
 
     /// Finds the rows that loading left free.
     pub(crate) fn seal(&mut self) {
-        let rows = (0..).zip(self.pieces.iter().flatten());
-        let free = rows.filter(|(_, content)| content.value.is_none());
+        let rows = (0..).zip(self.pieces.iter().flat_map(|piece| &piece.rows));
+        let free = rows.filter(|(_, content)| content.is_none());
         self.free = free.map(|(row, _)| row).collect();
         self.free.reverse();
     }
 
     pub(crate) fn remove(&mut self, ix: Ix<T>) -> Option<T> {
-        let row = self.row_mut(ix.0);
-        let value = row.value.take()?;
-        row.generation = row.generation.wrapping_add(1);
+        let value = self.row_mut(ix.0).take()?;
+        let head = self.head_mut(ix.0);
+        head.generation = head.generation.wrapping_add(1);
         self.free.push(ix.0);
         Some(value)
     }
 
     pub(crate) fn generation(&self, ix: Ix<T>) -> u32 {
-        self.row(ix.0).map_or(0, |row| row.generation)
+        self.head(ix.0).map_or(0, |head| head.generation)
     }
 
-    /// Whether the row still holds what it held in that generation.
+    /// Whether the row still holds what it held in that generation, which was asked for while it was filled.
     pub(crate) fn is_current(&self, ix: Ix<T>, generation: u32) -> bool {
-        self.row(ix.0)
-            .is_some_and(|row| row.generation == generation && row.value.is_some())
+        // It became another when the row was emptied.
+        self.head(ix.0)
+            .is_some_and(|head| head.generation == generation)
+    }
+
+    /// What is hot of a filled row.
+    pub(crate) fn hot(&self, ix: Ix<T>) -> &T::Hot {
+        let row = ix.0 as usize;
+        &self.pieces[row / PIECE].heads[row % PIECE].hot
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn hot_mut(&mut self, ix: Ix<T>) -> &mut T::Hot {
+        &mut self.head_mut(ix.0).hot
     }
 
     pub(crate) fn get(&self, ix: Ix<T>) -> Option<&T> {
-        self.row(ix.0)?.value.as_ref()
+        let row = ix.0 as usize;
+        self.pieces
+            .get(row / PIECE)?
+            .rows
+            .get(row % PIECE)?
+            .as_ref()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -133,40 +165,47 @@ impl<T> Slab<T> {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Ix<T>, &T)> + Clone {
-        let rows = (0..).zip(self.pieces.iter().flatten());
-        rows.filter_map(|(row, content)| Some((Ix::new(row), content.value.as_ref()?)))
+        let rows = (0..).zip(self.pieces.iter().flat_map(|piece| &piece.rows));
+        rows.filter_map(|(row, content)| Some((Ix::new(row), content.as_ref()?)))
     }
 
     fn rows(&self) -> usize {
-        let last = self.pieces.last().map_or(PIECE, Vec::len);
+        let last = self.pieces.last().map_or(PIECE, |piece| piece.rows.len());
         self.pieces.len() * PIECE + last - PIECE
     }
 
     fn add_row(&mut self) {
-        if self.pieces.last().is_none_or(|piece| piece.len() == PIECE) {
-            self.pieces.push(Vec::with_capacity(PIECE));
-        }
-        if let Some(piece) = self.pieces.last_mut() {
-            piece.push(Row {
-                generation: 0,
-                value: None,
+        let full = |piece: &Piece<T>| piece.rows.len() == PIECE;
+        if self.pieces.last().is_none_or(full) {
+            self.pieces.push(Piece {
+                heads: Vec::with_capacity(PIECE),
+                rows: Vec::with_capacity(PIECE),
             });
         }
+        if let Some(piece) = self.pieces.last_mut() {
+            piece.heads.push(Head::default());
+            piece.rows.push(None);
+        }
     }
 
-    fn row(&self, row: u32) -> Option<&Row<T>> {
+    fn head(&self, row: u32) -> Option<&Head<T::Hot>> {
         let row = row as usize;
-        self.pieces.get(row / PIECE)?.get(row % PIECE)
+        self.pieces.get(row / PIECE)?.heads.get(row % PIECE)
     }
 
-    fn row_mut(&mut self, row: u32) -> &mut Row<T> {
+    fn head_mut(&mut self, row: u32) -> &mut Head<T::Hot> {
         let row = row as usize;
-        &mut self.pieces[row / PIECE][row % PIECE]
+        &mut self.pieces[row / PIECE].heads[row % PIECE]
+    }
+
+    fn row_mut(&mut self, row: u32) -> &mut Option<T> {
+        let row = row as usize;
+        &mut self.pieces[row / PIECE].rows[row % PIECE]
     }
 }
 
 /// An index names a filled row: rows are emptied only by who holds the last index.
-impl<T> std::ops::Index<Ix<T>> for Slab<T> {
+impl<T: Content> std::ops::Index<Ix<T>> for Slab<T> {
     type Output = T;
 
     fn index(&self, ix: Ix<T>) -> &T {
@@ -174,11 +213,8 @@ impl<T> std::ops::Index<Ix<T>> for Slab<T> {
     }
 }
 
-impl<T> std::ops::IndexMut<Ix<T>> for Slab<T> {
+impl<T: Content> std::ops::IndexMut<Ix<T>> for Slab<T> {
     fn index_mut(&mut self, ix: Ix<T>) -> &mut T {
-        self.row_mut(ix.0)
-            .value
-            .as_mut()
-            .expect("the row is filled")
+        self.row_mut(ix.0).as_mut().expect("the row is filled")
     }
 }

@@ -12,7 +12,7 @@ use crate::io::{AttemptPhase, Capacity, Ticket};
 use crate::policy::OrderKey;
 use crate::priority::Levels;
 use crate::queue::Class;
-use crate::slab::Ix;
+use crate::slab::{Content, Ix};
 
 /// A derivation with unfinished builds.
 #[derive(Debug)]
@@ -27,10 +27,6 @@ pub(crate) struct Derivation {
     pub(crate) inputs: Box<[Ix<Output>]>,
     /// The derivations of inputs that others know as outputs of other derivations.
     pub(crate) named: Vec<(Ix<Output>, Digest)>,
-    /// How many of the inputs are expected, as far as it has heard.
-    pub(crate) expected: u32,
-    /// How many of the inputs are lost, as far as it has heard.
-    pub(crate) lost: u32,
     pub(crate) tasks: SmallVec<[Ix<Task>; 1]>,
     /// The priorities of its builds, but for implicit ones.
     pub(crate) own: Levels,
@@ -44,6 +40,52 @@ pub(crate) struct Derivation {
     pub(crate) rechecking: bool,
     /// One of its tasks has failed, and others go on.
     pub(crate) failed: Option<Box<Lost>>,
+}
+
+/// How a derivation's inputs stand, as far as it has heard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Inputs {
+    /// How many are expected.
+    pub(crate) expected: u32,
+    /// How many are lost.
+    pub(crate) lost: u32,
+}
+
+/// Who needs an output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Uses {
+    /// How many of its users have unfinished builds.
+    pub(crate) live: u32,
+    /// How many have none any more.
+    pub(crate) stale: u32,
+    /// Changes that have not reached every user yet.
+    pub(crate) pending: u32,
+    /// Whether its presence says so.
+    pub(crate) available: bool,
+}
+
+impl Content for Derivation {
+    type Hot = Inputs;
+}
+
+impl Content for Output {
+    type Hot = Uses;
+}
+
+impl Content for Task {
+    type Hot = ();
+}
+
+impl Content for Build {
+    type Hot = ();
+}
+
+impl Content for Attempt {
+    type Hot = ();
+}
+
+impl Content for Agent {
+    type Hot = ();
 }
 
 /// What is known of an output beyond the unfinished builds.
@@ -98,12 +140,9 @@ pub(crate) struct Output {
     pub(crate) producers: SmallVec<[Ix<Derivation>; 1]>,
     /// Those that make it, but wait for it themselves.
     pub(crate) waiting: Vec<Ix<Derivation>>,
-    /// Derivations with unfinished builds that need it; stale ones are told by the generation.
+    /// Derivations that need it: those with unfinished builds, and stale ones, which are told by the generation.
     pub(crate) users: Vec<(Ix<Derivation>, u32)>,
-    pub(crate) live_users: u32,
-    /// Changes that have not reached every user yet.
-    pub(crate) pending: u32,
-    /// The announced priorities of the derivations that need it.
+    /// The announced priorities of the derivations that need it; empty while it is available.
     pub(crate) priorities: Levels,
     pub(crate) lost: Option<Box<Lost>>,
 }

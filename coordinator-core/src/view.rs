@@ -151,7 +151,7 @@ impl Core {
                 waits_for.dedup();
                 waits_for.truncate(20);
                 Why::Blocked {
-                    inputs: derivation.expected,
+                    inputs: self.derivations.hot(task.derivation).expected,
                     waits_for,
                 }
             }

@@ -122,7 +122,7 @@ impl Core {
                 self.input_changed(user, old, new);
             }
         }
-        self.outputs[output].pending -= 1;
+        self.outputs.hot_mut(output).pending -= 1;
         self.forget_stale_users(output);
         self.drop_output_if_unused(output);
     }
@@ -131,11 +131,11 @@ impl Core {
     pub(crate) fn tell_users(&mut self, output: Ix<Output>, old: Status, new: Status) {
         let to = self.outputs[output].users.len();
         #[cfg(grange_bugs)]
-        if self.has_bug(crate::Bug::LostWakeUp) && self.outputs[output].pending > 0 {
+        if self.has_bug(crate::Bug::LostWakeUp) && self.outputs.hot_mut(output).pending > 0 {
             return;
         }
         if to > 0 {
-            self.outputs[output].pending += 1;
+            self.outputs.hot_mut(output).pending += 1;
             self.work.push_back(Work::Users(Notice {
                 output,
                 old,

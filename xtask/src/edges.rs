@@ -53,6 +53,10 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "grange-replay",
+        &["grange-coordinator-core", "grange-model"],
+    ),
+    (
         "grange-testing",
         &[
             "grange-coordinator-core",

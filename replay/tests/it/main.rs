@@ -1,0 +1,4 @@
+//! Graphs, and farms that build them.
+
+mod graphs;
+mod shells;

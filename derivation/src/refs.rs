@@ -8,6 +8,8 @@ use std::collections::BTreeSet;
 
 /// The length of a hash part.
 const LENGTH: usize = 32;
+/// The most bytes at the end of a stream that more bytes can make a hash part of.
+const TAIL: usize = LENGTH - 1;
 
 /// Searches a stream for the hash parts of candidates.
 ///
@@ -31,7 +33,7 @@ pub struct Scanner {
     /// A bit for each three first digits that some hash part has.
     starts: Box<[u64; STARTS]>,
     found: BTreeSet<[u8; 20]>,
-    /// The last bytes of what was pushed, at most 31.
+    /// The last bytes of what was pushed.
     tail: Vec<u8>,
 }
 
@@ -56,7 +58,7 @@ impl Scanner {
             wanted,
             starts,
             found: BTreeSet::new(),
-            tail: Vec::with_capacity(2 * LENGTH),
+            tail: Vec::new(),
         }
     }
 
@@ -66,21 +68,12 @@ impl Scanner {
             return;
         }
         // Windows that start in the tail; those that start in `bytes` follow.
-        if !self.tail.is_empty() {
-            let mut seam = std::mem::take(&mut self.tail);
-            seam.extend_from_slice(&bytes[..bytes.len().min(LENGTH - 1)]);
-            self.scan(&seam);
-            if bytes.len() < LENGTH - 1 {
-                seam.drain(..seam.len().saturating_sub(LENGTH - 1));
-                self.tail = seam;
-                return;
-            }
-            self.tail = seam;
-            self.tail.clear();
-        }
+        let mut seam = std::mem::take(&mut self.tail);
+        seam.extend_from_slice(&bytes[..bytes.len().min(TAIL)]);
+        self.scan(&seam);
         self.scan(bytes);
-        self.tail
-            .extend_from_slice(&bytes[bytes.len().saturating_sub(LENGTH - 1)..]);
+        let end = if bytes.len() < TAIL { &seam } else { bytes };
+        self.tail = end[end.len().saturating_sub(TAIL)..].to_vec();
     }
 
     /// The digests found so far.

@@ -30,7 +30,7 @@ pub(crate) fn decode(text: &[u8]) -> Option<Vec<u8>> {
     if !text.len().is_multiple_of(4) {
         return None;
     }
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
+    let mut bytes = Vec::new();
     let groups = text.len() / 4;
     for (at, group) in text.chunks_exact(4).enumerate() {
         let padding = group.iter().rev().take_while(|byte| **byte == b'=').count();

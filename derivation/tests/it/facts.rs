@@ -1,6 +1,6 @@
 //! What Guix says about its own derivations, and the comparison with what we read.
 
-use crate::fixtures::{hex, read};
+use crate::fixtures::read;
 use grange_derivation::{Derivation, DerivationHash, Hash, StoreDir, StorePath, nar, paths};
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
@@ -222,8 +222,4 @@ fn utf8(bytes: &[u8]) -> String {
         |_| bytes.iter().copied().map(char::from).collect(),
         str::to_owned,
     )
-}
-
-pub(crate) fn hash_hex(hash: DerivationHash) -> String {
-    hex(hash.as_bytes())
 }

@@ -3,6 +3,7 @@
 use grange_derivation::{base32, refs::Scanner};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
+use std::io::Write as _;
 
 fn naive(candidates: &[[u8; 20]], bytes: &[u8]) -> BTreeSet<[u8; 20]> {
     let text = |digest: &[u8; 20]| base32::encode(digest).into_bytes();
@@ -38,6 +39,17 @@ fn cut_anywhere() {
         assert!(scan(&[digest], shorter.chunks(piece)).is_empty());
     }
     assert!(scan(&[], text.as_bytes().chunks(3)).is_empty());
+}
+
+#[test]
+fn as_a_writer_it_takes_all_that_it_is_given() {
+    let digest = [0xa5; 20];
+    let text = base32::encode(&digest);
+    let (front, back) = text.as_bytes().split_at(11);
+    let mut scanner = Scanner::new([digest]);
+    assert_eq!(scanner.write(front).unwrap(), 11);
+    assert_eq!(scanner.write(back).unwrap(), 21);
+    assert_eq!(scanner.into_found(), BTreeSet::from([digest]));
 }
 
 fn part() -> impl Strategy<Value = Vec<u8>> {

@@ -3,6 +3,7 @@
 use grange_derivation::{
     Hash, HashAlgo, NameError, OutputName, StoreDir, StorePath, StorePathError, paths,
 };
+use std::collections::HashSet;
 
 const HELLO: &str = "/gnu/store/2nfg943asrl9dv64zrr1a4kpb25mfafd-hello-2.12.2.drv";
 
@@ -94,6 +95,38 @@ fn refused() {
         assert!(StorePath::parse_any(path).is_err(), "{path}");
     }
     assert!(StorePath::parse_inside(&store, b"/gnu").is_err());
+}
+
+#[test]
+fn a_name_of_211_bytes_is_the_longest() {
+    let store = StoreDir::guix();
+    let longest = "x".repeat(211);
+    let path = StorePath::new(&store, [0; 20], &longest).unwrap();
+    assert_eq!(path.name(), longest);
+    assert_eq!(StorePath::parse(&store, path.to_string()), Ok(path));
+}
+
+#[test]
+fn a_message_shows_300_bytes_of_a_path_that_is_none() {
+    let shown = |length: usize| StorePath::parse_any("x".repeat(length)).unwrap_err();
+    let whole = "x".repeat(300);
+    assert_eq!(shown(300), StorePathError::NoStore(whole.clone()));
+    assert_eq!(shown(301), StorePathError::NoStore(whole.clone() + "..."));
+    assert_eq!(shown(9_000), StorePathError::NoStore(whole + "..."));
+}
+
+#[test]
+fn an_output_is_found_by_its_name_as_text() {
+    let names = ["out", "lib"].map(|name| OutputName::new(name).unwrap());
+    let names = HashSet::from(names);
+    assert!(names.contains("out") && names.contains("lib") && !names.contains("bin"));
+}
+
+#[test]
+fn an_output_is_compared_with_text() {
+    let lib = OutputName::new("lib").unwrap();
+    assert!(lib == *"lib" && lib == "lib");
+    assert!(lib != *"out" && lib != "out");
 }
 
 #[test]

@@ -128,3 +128,57 @@ fn checkpoint(connection: &Connection, mode: &str) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is asked for when the log has so many pages after each commit: `P`assive or `R`estart. 10 pages after the
+    /// last time it is passive, and the limit is 30.
+    fn asked(pages: &[u32]) -> String {
+        let (asks, receiver) = sync_channel(pages.len());
+        let thread = thread::spawn(move || {
+            let word = |ask| match ask {
+                Ask::Passive => 'P',
+                Ask::Restart(_) => 'R',
+            };
+            receiver.into_iter().map(word).collect()
+        });
+        let mut keeper = Keeper {
+            asks,
+            passive_every: 10,
+            limit: 30,
+            next_passive: 10,
+            next_restart: 30,
+            last: 0,
+        };
+        pages.iter().for_each(|pages| keeper.log_has(*pages));
+        drop(keeper);
+        thread.join().unwrap()
+    }
+
+    #[test]
+    fn a_short_log_is_left_alone() {
+        assert_eq!(asked(&[1, 9]), "");
+    }
+
+    #[test]
+    fn a_log_that_grows_is_copied_every_so_many_pages() {
+        assert_eq!(asked(&[9, 10, 11, 19, 20, 29]), "PP");
+    }
+
+    #[test]
+    fn a_log_at_its_limit_is_begun_anew() {
+        assert_eq!(asked(&[30]), "R");
+    }
+
+    #[test]
+    fn what_a_reader_keeps_from_being_begun_anew_is_not_tried_with_every_commit() {
+        assert_eq!(asked(&[30, 31, 39, 40, 41]), "RR");
+    }
+
+    #[test]
+    fn a_log_that_was_begun_anew_is_copied_as_at_first() {
+        assert_eq!(asked(&[30, 1, 9, 10, 20, 30]), "RPPR");
+    }
+}

@@ -95,6 +95,35 @@ async fn garbage_in_the_file_is_found() {
     }
 }
 
+/// Only SQLite's own check compares indexes with tables: this one now says that it holds all builds that did not end as
+/// `other`, and holds those that did not succeed.
+#[tokio::test]
+async fn an_index_that_lacks_rows_is_found() {
+    let place = written(9).await;
+    let lacks = "PRAGMA writable_schema = ON;
+        UPDATE sqlite_schema SET sql = replace(sql, 'succeeded', 'other')
+        WHERE name = 'finished_badly';";
+    place.raw().execute_batch(lacks).unwrap();
+    let problems = open(&place.path()).unwrap().check().await.unwrap().problems;
+    assert!(
+        problems
+            .iter()
+            .any(|problem| problem.contains("index finished_badly")),
+        "{problems:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_hundred_problems_are_told() {
+    let place = written(120).await;
+    place
+        .raw()
+        .execute("UPDATE finished SET system = 'other'", [])
+        .unwrap();
+    let problems = open(&place.path()).unwrap().check().await.unwrap().problems;
+    assert_eq!(problems.len(), 100);
+}
+
 #[tokio::test]
 async fn a_file_that_was_cut_is_found() {
     let place = written(300).await;

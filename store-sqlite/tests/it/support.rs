@@ -112,4 +112,6 @@ pub(crate) async fn assert_whole(store: &SqliteDatastore, term: Term, seq: Seq) 
     let report = store.check().await.unwrap();
     assert_eq!(report.problems, [""; 0]);
     assert_eq!(report.facts, seq.0);
+    let records = seq.0 + live.len() as u64;
+    assert_eq!(report.records, records);
 }

@@ -205,7 +205,6 @@ pub fn unpack(source: &mut impl Read, path: impl AsRef<Path>) -> Result<u64, FsE
     let mut tree = Tree {
         path: path.as_ref().to_owned(),
         file: None,
-        depth: 0,
     };
     let mut buffer = vec![0; 256 * 1024];
     loop {
@@ -226,7 +225,6 @@ pub fn unpack(source: &mut impl Read, path: impl AsRef<Path>) -> Result<u64, FsE
 struct Tree {
     path: PathBuf,
     file: Option<File>,
-    depth: usize,
 }
 
 impl Tree {
@@ -235,13 +233,9 @@ impl Tree {
             Event::StartDirectory => {
                 fs::create_dir(&self.path)
                     .map_err(FsError::file("make the directory", &self.path))?;
-                self.depth += 1;
             }
             Event::Entry(name) => self.path.push(OsString::from_vec(name.to_vec())),
-            Event::EndDirectory => {
-                self.depth -= 1;
-                self.leave();
-            }
+            Event::EndDirectory => self.leave(),
             Event::Regular { executable, .. } => {
                 let mode = if executable { 0o777 } else { 0o666 };
                 let file = File::options()
@@ -271,10 +265,8 @@ impl Tree {
         Ok(())
     }
 
-    /// Goes back to the directory around what was made, if there is one.
+    /// Goes back to the directory around what was made. Nothing follows the outermost node.
     fn leave(&mut self) {
-        if self.depth > 0 {
-            self.path.pop();
-        }
+        self.path.pop();
     }
 }

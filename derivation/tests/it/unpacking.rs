@@ -1,14 +1,36 @@
 //! Real files: what is refused, and that nothing is written elsewhere.
 
 use grange_derivation::nar::{self, Encoder, FsError};
-use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::{fs, io};
 
 fn file(contents: &[u8]) -> Vec<u8> {
     let mut encoder = Encoder::new(Vec::new());
     encoder.regular(false, contents.len() as u64).unwrap();
     encoder.data(contents).unwrap();
     encoder.finish().unwrap().0
+}
+
+/// Every other read is interrupted by a signal.
+struct Interrupted<'a>(&'a [u8], bool);
+
+impl io::Read for Interrupted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.1 = !self.1;
+        if self.1 {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        self.0.read(buffer)
+    }
+}
+
+#[test]
+fn a_signal_does_not_end_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let to = directory.path().join("to");
+    let nar = file(b"whole");
+    nar::unpack(&mut Interrupted(&nar, false), &to).unwrap();
+    assert_eq!(fs::read(&to).unwrap(), b"whole");
 }
 
 #[test]

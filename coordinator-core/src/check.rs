@@ -218,6 +218,8 @@ impl Core {
         let counted = (uses.live as usize, uses.stale as usize);
         let right = (live, output.users.len() - live);
         hold("users are counted", counted == right, name)?;
+        let few = right.1 <= live.max(32);
+        hold("users that are gone are forgotten", few, name)?;
         let available = output.presence.is_available();
         hold(
             "what is available is known so",

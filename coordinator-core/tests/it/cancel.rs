@@ -103,6 +103,39 @@ fn an_explicit_build_outlives_what_needs_it() {
 }
 
 #[test]
+fn a_canceled_build_says_so() {
+    let mut world = World::of(&[drv("a")]);
+    world.build(spec(1, "a"));
+    world.cancel(1);
+    assert_eq!(world.finished(1).reason, "canceled");
+}
+
+#[test]
+fn an_implicit_build_that_nobody_wants_says_so() {
+    let mut world = World::of(&[drv("a"), drv("b").needs("a")]);
+    world.build(spec(1, "b"));
+    let implicit = world.implicit("a").unwrap().record.spec.id;
+    world.cancel(1);
+    let finished = world.history.finished(implicit).unwrap();
+    assert_eq!(finished.reason, "nothing that needs it is left");
+}
+
+/// The invariants are looked at after each step: what is kept of users follows those that are there.
+#[test]
+fn users_that_come_and_go_leave_nothing_behind() {
+    let users = (0..100).map(|number| drv(&format!("user{number}")).needs("a"));
+    let graph: Vec<_> = users.chain([drv("a")]).collect();
+    let mut world = World::of(&graph);
+    world.build(spec(1, "a"));
+    for number in 0..100 {
+        world.build(spec(2 + number, &format!("user{number}")));
+        world.cancel(2 + number);
+    }
+    assert_eq!(world.core.builds(None).count(), 1);
+    world.check();
+}
+
+#[test]
 fn a_failure_says_more_than_a_cancellation() {
     let mut world = World::of(&[drv("a"), drv("b").needs("a")]);
     world.build(spec(1, "a"));

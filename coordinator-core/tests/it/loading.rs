@@ -53,6 +53,22 @@ fn who_needs_a_part_that_is_there_does_not_wait_for_the_others_after_a_start() {
     assert_eq!(world.state(2), BuildState::Ready);
 }
 
+/// Whatever else is unfinished would have ended if what it makes were there.
+#[test]
+fn only_parts_and_what_is_built_again_are_asked_for_at_the_start() {
+    let mut world = World::of(&[drv("plain"), drv("parts").also("lib"), drv("again")]);
+    world.build(spec(1, "plain"));
+    world.build(spec(2, "parts"));
+    world.build(BuildSpec {
+        again: true,
+        ..spec(3, "again")
+    });
+    let mut asked = world.history.loading().questions();
+    asked.sort();
+    let outputs = ["again:out", "parts:lib", "parts:out"];
+    assert_eq!(asked, outputs.map(digest));
+}
+
 /// `tar` was uploaded; after a start others are found to have it, too. What is built again does not replace it.
 #[test]
 fn what_lies_here_stays_when_others_are_found_to_have_it() {

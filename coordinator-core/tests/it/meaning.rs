@@ -1,10 +1,10 @@
 //! Each sentence of what the states mean.
 
 use grange_coordinator_core::{DeniedWhy, Why};
-use grange_model::{BuildSpec, BuildState, LostReason};
+use grange_model::{BuildSpec, BuildState, FailureKind, Key, LostReason, Record};
 
 use crate::world::World;
-use crate::world::names::{build_id, capacity, drv, spec};
+use crate::world::names::{build_id, capacity, digest, drv, spec};
 
 #[test]
 fn a_build_is_ready_when_no_input_is_expected() {
@@ -110,13 +110,25 @@ fn a_remembered_failure_fails_at_once() {
 }
 
 #[test]
+fn a_failure_is_remembered_with_its_kind() {
+    let mut world = World::of(&[drv("a")]);
+    world.build(spec(1, "a"));
+    let assignment = world.take_one(1);
+    world.fail(1, &assignment);
+    match world.history.get(&Key::Failure(digest("a"))) {
+        Some(Record::Failure(failure)) => assert_eq!(failure.kind, Some(FailureKind::Exit(1))),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn a_failure_is_forgotten_in_time() {
     let mut world = World::of(&[drv("a")]);
     world.build(spec(1, "a"));
     let assignment = world.take_one(1);
     world.fail(1, &assignment);
     let memory = world.config.remember_failures.as_millis();
-    world.pass(u64::try_from(memory).unwrap() + 1);
+    world.pass(u64::try_from(memory).unwrap());
     assert_eq!(world.build(spec(2, "a")), BuildState::Ready);
 }
 
@@ -135,6 +147,18 @@ fn what_needs_what_failed_ends_with_its_root() {
     assert_eq!((cause.build, cause.root), (build_id(2), build_id(1)));
     assert_eq!(cause.reason, LostReason::FailedDependency);
     assert_eq!(cause.root_derivation.name, "a");
+}
+
+#[test]
+fn what_needs_what_failed_says_so() {
+    let mut world = World::of(&[drv("a"), drv("b").needs("a"), drv("c").needs("b")]);
+    world.build(spec(1, "b"));
+    world.build(spec(2, "c"));
+    let assignment = world.take_one(1);
+    world.fail(1, &assignment);
+    let reasons = [1, 2].map(|number| world.finished(number).reason);
+    assert_eq!(reasons[0], "its input a failed; root: a");
+    assert_eq!(reasons[1], "its input b needs what failed; root: a");
 }
 
 #[test]

@@ -69,6 +69,18 @@ fn only_parts_and_what_is_built_again_are_asked_for_at_the_start() {
     assert_eq!(asked, outputs.map(digest));
 }
 
+/// `a` lies here, which the core does not know after a start, although an unfinished build needs it.
+#[test]
+fn what_lies_here_is_not_built_again_after_a_start() {
+    let mut world = World::of(&[drv("a"), drv("b").needs("a"), drv("c").needs("a")]);
+    world.upload("a:out");
+    assert_eq!(world.build(spec(1, "b")), BuildState::Ready);
+    world.restart();
+    assert_eq!(world.build(spec(2, "c")), BuildState::Ready);
+    assert!(world.implicit("a").is_none());
+    assert_eq!(world.build(spec(3, "a")), BuildState::Succeeded);
+}
+
 /// `tar` was uploaded; after a start others are found to have it, too. What is built again does not replace it.
 #[test]
 fn what_lies_here_stays_when_others_are_found_to_have_it() {

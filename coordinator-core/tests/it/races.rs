@@ -1,14 +1,23 @@
 //! What happens between a question to the history and its answer.
 
 use grange_coordinator_core::{Config, Input, Reply};
-use grange_model::{BuildSpec, BuildState};
+use grange_model::{BuildSpec, BuildState, Key};
 
 use crate::world::World;
 use crate::world::failure;
 use crate::world::names::{agent_id, build_id, drv, spec};
 
-/// The answer to a question is read, and given only after what `meanwhile` does is written.
+/// The answer to the first question about items is read, and given only after what `meanwhile` does is written.
 fn with_a_late_answer(
+    world: &mut World,
+    builds: Vec<BuildSpec>,
+    meanwhile: impl FnOnce(&mut World),
+) {
+    with_a_late_answer_to(|key| matches!(key, Key::Item(_)), world, builds, meanwhile);
+}
+
+fn with_a_late_answer_to(
+    is_about: impl Fn(&Key) -> bool,
     world: &mut World,
     builds: Vec<BuildSpec>,
     meanwhile: impl FnOnce(&mut World),
@@ -22,10 +31,9 @@ fn with_a_late_answer(
         world.write_commit();
         if let Some((lookup, keys)) = world.lookups.pop_front() {
             let records: Vec<_> = keys.iter().map(|key| world.history.get(key)).collect();
-            let reads_items = keys
-                .iter()
-                .any(|key| matches!(key, grange_model::Key::Item(_)));
-            if reads_items && let Some(meanwhile) = meanwhile.take() {
+            if keys.iter().any(&is_about)
+                && let Some(meanwhile) = meanwhile.take()
+            {
                 meanwhile(world);
             }
             world.input(Input::Found { lookup, records });
@@ -110,6 +118,22 @@ fn an_input_that_fails_meanwhile_is_a_cause() {
     });
     assert_eq!(world.state(2), BuildState::FailedDependency);
     assert_eq!(world.finished(2).causes[0].root, build_id(1));
+}
+
+#[test]
+fn the_same_derivation_that_fails_meanwhile_is_not_tried_again() {
+    let mut world = World::of(&[drv("a")]);
+    // Its attempt is not shared, so that what is known of the derivation is read.
+    world.build(BuildSpec {
+        again: true,
+        ..spec(1, "a")
+    });
+    world.take_one(1);
+    let about_failures = |key: &Key| matches!(key, Key::Failure(_));
+    with_a_late_answer_to(about_failures, &mut world, vec![spec(2, "a")], |world| {
+        finish(world, 1, true)
+    });
+    assert_eq!(world.state(2), BuildState::Failed);
 }
 
 #[test]

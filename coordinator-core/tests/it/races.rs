@@ -5,7 +5,7 @@ use grange_model::{BuildSpec, BuildState, Key};
 
 use crate::world::World;
 use crate::world::failure;
-use crate::world::names::{agent_id, build_id, drv, spec};
+use crate::world::names::{agent_id, build_id, digest, drv, spec};
 
 /// The answer to the first question about items is read, and given only after what `meanwhile` does is written.
 fn with_a_late_answer(
@@ -168,6 +168,28 @@ fn an_answer_that_comes_twice_does_no_harm() {
     assert!(matches!(world.replies[&ticket], Reply::Submitted(_)));
     assert_eq!(world.state(1), BuildState::Blocked);
     assert_eq!(world.core.builds(None).count(), 2);
+}
+
+/// It did not lie here when others were found to have it.
+#[test]
+fn what_is_known_to_be_upstream_is_not_asked_for_again() {
+    let mut world = World::of(&[drv("a"), drv("b").needs("a"), drv("c").needs("a")]);
+    world.build(spec(1, "b"));
+    world.upstream("a:out");
+    assert_eq!(world.state(1), BuildState::Ready);
+    let ticket = world.ticket();
+    let builds = vec![spec(2, "c")];
+    world.input(Input::Submit { ticket, builds });
+    let mut asked = Vec::new();
+    while !world.replies.contains_key(&ticket) {
+        world.core.handle_timeout(world.now);
+        world.poll();
+        world.write_commit();
+        asked.extend(world.lookups.iter().flat_map(|(_, keys)| keys.clone()));
+        world.answer_lookup();
+    }
+    assert!(asked.contains(&Key::Item(digest("c:out"))), "{asked:?}");
+    assert!(!asked.contains(&Key::Item(digest("a:out"))), "{asked:?}");
 }
 
 #[test]

@@ -94,6 +94,16 @@ fn a_forgotten_exchange_gets_nothing() {
 }
 
 #[test]
+fn agents_are_listed_by_their_ids() {
+    let mut world = World::new();
+    for number in [3, 1, 2] {
+        world.add_agent(number);
+    }
+    let listed: Vec<_> = world.core.agents().map(|agent| agent.record.id).collect();
+    assert_eq!(listed, [1, 2, 3].map(agent_id));
+}
+
+#[test]
 fn an_earlier_session_is_refused() {
     let mut world = World::new();
     world.add_agent(1);

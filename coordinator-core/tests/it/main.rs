@@ -22,4 +22,5 @@ mod races;
 mod random;
 mod reopen;
 mod setup;
+mod slices;
 mod world;

@@ -1,7 +1,7 @@
 //! Each sentence of what the states mean.
 
 use grange_coordinator_core::{DeniedWhy, Why};
-use grange_model::{BuildSpec, BuildState, FailureKind, Key, LostReason, Record};
+use grange_model::{AttemptOutcome, BuildSpec, BuildState, FailureKind, Key, LostReason, Record};
 
 use crate::world::World;
 use crate::world::names::{build_id, capacity, digest, drv, spec};
@@ -290,6 +290,41 @@ fn an_uploaded_item_ends_builds_and_frees_users() {
     world.upload("tar");
     assert!(world.implicit("one").is_none());
     assert_eq!(world.state(1), BuildState::Ready);
+}
+
+#[test]
+fn a_build_that_an_upload_ends_says_so() {
+    let mut world = World::of(&[drv("a")]);
+    world.build(spec(1, "a"));
+    world.upload("a:out");
+    let finished = world.finished(1);
+    assert_eq!(finished.state, BuildState::Succeeded);
+    assert_eq!(finished.reason, "its outputs have become available");
+}
+
+#[test]
+fn a_failed_build_tells_of_its_attempt() {
+    let mut world = World::of(&[drv("a")]);
+    world.build(spec(1, "a"));
+    let assignment = world.take_one(1);
+    world.fail(1, &assignment);
+    let attempt = world.finished(1).attempts.remove(0);
+    assert_eq!(attempt.id, assignment.attempt);
+    let failed = AttemptOutcome::Failed {
+        kind: FailureKind::Exit(1),
+        message: "it does not compile".to_owned(),
+    };
+    assert_eq!(attempt.outcome, failed);
+}
+
+#[test]
+fn inputs_of_what_is_built_again_are_built_as_others() {
+    let mut world = World::of(&[drv("a"), drv("b").needs("a")]);
+    world.build(BuildSpec {
+        again: true,
+        ..spec(1, "b")
+    });
+    assert!(!world.implicit("a").unwrap().record.spec.again);
 }
 
 #[test]

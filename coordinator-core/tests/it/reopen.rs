@@ -41,6 +41,7 @@ fn a_build_is_reopened_when_nothing_is_lost_any_more() {
     // It waits for the other input now, and is found by it.
     let causes = world.finished(3).causes;
     assert_eq!((causes.len(), causes[0].output), (1, digest("b:out")));
+    assert_eq!(world.finished(3).reason, "its input b failed; root: b");
     let is_reopened = |world: &World| {
         let mut facts = world.history.facts.iter();
         facts.any(|fact| matches!(fact.fact, Fact::Reopened { .. }))

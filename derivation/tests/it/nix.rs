@@ -148,3 +148,9 @@ fn experimental_derivations_are_refused_by_what_they_are() {
     assert!(matches!(found["deferred"], Kind::Deferred(_)));
     assert!(matches!(found["impure"], Kind::Impure(_)));
 }
+
+#[test]
+fn a_dialect_is_written_in_lower_case() {
+    let written = [Dialect::Guix, Dialect::Nix].map(|dialect| dialect.to_string());
+    assert_eq!(written, ["guix", "nix"]);
+}

@@ -34,6 +34,22 @@ fn a_signal_does_not_end_it() {
 }
 
 #[test]
+fn a_source_that_fails_ends_it() {
+    struct Broken;
+    impl io::Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::ConnectionReset.into())
+        }
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let to = directory.path().join("to");
+    match nar::unpack(&mut Broken, &to) {
+        Err(FsError::Read(error)) => assert_eq!(error.kind(), io::ErrorKind::ConnectionReset),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn nothing_is_written_over_or_through_what_is_there() {
     let directory = tempfile::tempdir().unwrap();
     let (victim, to) = (directory.path().join("victim"), directory.path().join("to"));

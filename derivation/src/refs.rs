@@ -143,3 +143,24 @@ fn start(text: &[u8]) -> (usize, u64) {
     });
     (number / 64, 1 << (number % 64))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_three_digits_have_a_bit_of_their_own() {
+        let digits = b"0123456789abcdfghijklmnpqrsvwxyz";
+        let mut bits = [0; STARTS];
+        for one in digits {
+            for two in digits {
+                for three in digits {
+                    let (word, bit) = start(&[*one, *two, *three, b'0']);
+                    assert_eq!(bits[word] & bit, 0, "{:?}", [one, two, three]);
+                    bits[word] |= bit;
+                }
+            }
+        }
+        assert!(bits.iter().all(|word| *word == u64::MAX));
+    }
+}

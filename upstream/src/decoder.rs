@@ -21,8 +21,8 @@ const ZSTD_WINDOW: u32 = 27;
 /// How much of a gzip file is looked at at once: it becomes at most 1,032 times as much.
 const GZIP_SLICE: usize = 1 << 10;
 
-/// A decoder that is fed.
-pub(crate) struct Decoder {
+/// A decoder that is fed: of a file of one or several members, within 136 MiB of memory.
+pub struct Decoder {
     kind: Kind,
     input: Bytes,
     /// The last piece was full: there may be more without further input.
@@ -39,7 +39,7 @@ enum Kind {
 
 impl Decoder {
     /// Those that can be read, the one to prefer first: reading Zstandard costs least, and no compression most to send.
-    pub(crate) const READABLE: [Compression; 5] = [
+    pub const READABLE: [Compression; 5] = [
         Compression::Zstd,
         Compression::Gzip,
         Compression::Lzip,
@@ -48,7 +48,10 @@ impl Decoder {
     ];
 
     /// A decoder, or none for what cannot be read.
-    pub(crate) fn new(compression: &Compression) -> io::Result<Option<Self>> {
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    pub fn new(compression: &Compression) -> io::Result<Option<Self>> {
         let kind = match compression {
             Compression::None => Kind::None,
             Compression::Gzip => Kind::Gzip(Box::new(MultiGzDecoder::new(Vec::new()))),
@@ -70,19 +73,27 @@ impl Decoder {
     }
 
     /// Takes in more; only when [`Decoder::next`] gives nothing more.
-    pub(crate) fn feed(&mut self, input: Bytes) {
+    pub fn feed(&mut self, input: Bytes) {
         debug_assert!(self.input.is_empty(), "what was fed before was not used up");
         self.input = input;
     }
 
     /// Whether there is nothing to do before more comes.
-    pub(crate) fn is_idle(&self) -> bool {
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
         !self.full && self.input.is_empty()
     }
 
     /// What the input so far decompresses to, in pieces. That the input ends in the middle of a file is not noticed:
-    /// whoever knows the size of what comes out does.
-    pub(crate) fn next(&mut self) -> io::Result<Option<Bytes>> {
+    /// whoever knows the size of what comes out does. A piece has at most some two MiB.
+    ///
+    /// # Errors
+    /// It is not such a file, goes on behind its end, or wants more memory. The decoder is of no use then.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "more may be fed after its end"
+    )]
+    pub fn next(&mut self) -> io::Result<Option<Bytes>> {
         while !self.is_idle() {
             let piece = match &mut self.kind {
                 Kind::None => std::mem::take(&mut self.input).into(),

@@ -3,6 +3,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | `servers` | [`SubstituteServers`], the [`Upstream`](grange_interfaces::Upstream): one server after the other |
+//! | `cache_info` | which store a server serves |
 //! | `server` | one server: which store it serves, its narinfos, what is remembered of it |
 //! | `health` | a server that does not answer is left alone for a while |
 //! | `remembered` | answers, bounded in number and time |
@@ -19,6 +20,7 @@
 //! **Invariant:** what comes from here was signed by a trusted key, about the path that was asked for; the deriver that
 //! a narinfo of Nix names is not signed, and is left out.
 
+mod cache_info;
 mod config;
 mod decoder;
 mod download;
@@ -30,7 +32,9 @@ mod server;
 mod servers;
 mod url;
 
+pub use cache_info::store_of_cache_info;
 pub use config::{Config, ConfigError};
+pub use decoder::Decoder;
 pub use keys::{KeysError, add_keys};
 pub use servers::SubstituteServers;
 pub use url::{ParseUrlError, ServerUrl};

@@ -13,6 +13,7 @@ use http::{Uri, Version};
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 
+use crate::cache_info::store_of_cache_info;
 use crate::decoder::Decoder;
 use crate::health::Health;
 use crate::http::{Http, HttpError};
@@ -275,7 +276,7 @@ impl Server {
                 let why = format!("its nix-cache-info has more than {CACHE_INFO} bytes");
                 return Err(self.failed(&why));
             }
-            Ok(Some(text)) => match store_dir(&text) {
+            Ok(Some(text)) => match store_of_cache_info(&text) {
                 Ok(store) => Serves::Store(store),
                 Err(why) => return Err(self.failed(&why)),
             },
@@ -363,19 +364,5 @@ impl Serves {
             // Nix takes no server for one that has no `nix-cache-info`.
             Self::Unsaid(_) => Dialect::of(asked) == Dialect::Guix,
         }
-    }
-}
-
-/// The `StoreDir` of a `nix-cache-info`.
-fn store_dir(text: &[u8]) -> Result<StoreDir, String> {
-    let text = std::str::from_utf8(text).map_err(|_| "its nix-cache-info is not UTF-8")?;
-    let mut found = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("StoreDir:"));
-    match (found.next(), found.next()) {
-        (Some(directory), None) => StoreDir::new(directory.trim())
-            .map_err(|error| format!("the StoreDir in its nix-cache-info is none: {error}")),
-        (None, _) => Err("its nix-cache-info names no StoreDir".to_owned()),
-        (Some(_), Some(_)) => Err("its nix-cache-info names two StoreDirs".to_owned()),
     }
 }

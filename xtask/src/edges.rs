@@ -122,12 +122,13 @@ const IMPURE: &[&str] = &[
     "mio",
 ];
 
-/// Programs, benches, examples and this crate: they may depend on anything.
+/// Programs, benches, examples, fuzz targets and this crate: they may depend on anything.
 const FREE: &[&str] = &[
     "grange-bins",
     "grange-benches",
     "grange-crash",
     "grange-examples",
+    "grange-fuzz",
     "xtask",
 ];
 

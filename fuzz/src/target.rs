@@ -1,0 +1,49 @@
+//! All targets.
+
+use crate::{core, daemon, formats, http, settings, signed};
+
+/// Something that takes any bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Its name, and that of its corpus.
+    pub name: &'static str,
+    /// The longest input that makes sense, in bytes.
+    pub max_len: usize,
+    /// Panics if what must hold does not.
+    pub run: fn(&[u8]),
+}
+
+const fn of(name: &'static str, max_len: usize, run: fn(&[u8])) -> Target {
+    Target { name, max_len, run }
+}
+
+/// All of them.
+pub const TARGETS: &[Target] = &[
+    of("base32", 64, formats::base32),
+    of("cache-info", 512, settings::cache_info),
+    of("calls", 4_096, http::calls),
+    of("config", 4_096, settings::config),
+    of("core", 2_048, core::operations),
+    of("daemon-guix", 4_096, daemon::guix),
+    of("daemon-nix", 4_096, daemon::nix),
+    of("decompress", 4_096, formats::decompress),
+    of("derivation", 8_192, formats::derivation),
+    of("export", 4_096, signed::export),
+    of("keys", 1_024, signed::keys),
+    of("message", 4_096, formats::message),
+    of("nar", 4_096, formats::nar),
+    of("narinfo-guix", 4_096, signed::narinfo_guix),
+    of("narinfo-nix", 4_096, signed::narinfo_nix),
+    of("pages", 2_048, http::pages),
+    of("record", 4_096, formats::record),
+    of("sexp", 2_048, signed::sexp),
+    of("store-path", 256, formats::store_path),
+    of("unpack", 2_048, formats::unpack),
+    of("values", 256, settings::values),
+];
+
+/// The target of that name.
+#[must_use]
+pub fn target(name: &str) -> Option<&'static Target> {
+    TARGETS.iter().find(|target| target.name == name)
+}

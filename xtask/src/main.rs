@@ -7,6 +7,7 @@ mod coverage;
 mod crash;
 mod daemons;
 mod edges;
+mod fuzz;
 mod install;
 mod run;
 mod servers;
@@ -22,6 +23,8 @@ usage: cargo xtask verify [--install]   formatting, lints, edges, documentation,
        cargo xtask fix                  formatting, and lints that mend themselves
        cargo xtask sim [--seeds N] [--seed S [--without CUTS]] | --bugs
                                         simulated farms; with bugs that they must find
+       cargo xtask fuzz [TARGET…] [--minutes N] [--keep]
+                                        N minutes of CPU each (20); keep what covers more
        cargo xtask crash [--cycles N]   N times kill -9 (300), power cuts, bad disks
        cargo xtask coverage             which lines of the cores the tests come to
        cargo xtask seeds                the toolchain that tests build with, into target/seeds";
@@ -51,6 +54,7 @@ fn task() -> Result<()> {
         ["crash", "--cycles", cycles] => crash::run(crash::Cycles::of(cycles.parse()?)),
         ["coverage"] => coverage::coverage(),
         ["fix"] => fix(),
+        ["fuzz", arguments @ ..] => fuzz::fuzz(arguments),
         ["sim", arguments @ ..] => sim::sim(arguments),
         ["seeds"] => install::seeds(),
         _ => bail!("{USAGE}"),
@@ -99,6 +103,7 @@ fn verify() -> Result<()> {
     let tests = ["cargo", "test", "--workspace", "--no-fail-fast"];
     run::step_with("tests", &tests, &environment)?;
     drop(daemons);
+    fuzz::verify()?;
     crash::run(crash::Cycles::VERIFY)
 }
 

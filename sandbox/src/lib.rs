@@ -53,6 +53,7 @@ mod plan;
 mod references;
 mod root;
 mod run;
+pub mod scheme;
 mod scratch;
 mod store;
 mod support;

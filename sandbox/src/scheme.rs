@@ -2,10 +2,12 @@
 
 /// A datum.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Datum {
+pub enum Datum {
+    /// A string: what it stands for, without quotes and escapes.
     Text(String),
     /// A symbol or a number: what is neither a string nor a list.
     Symbol(String),
+    /// A list.
     List(Vec<Self>),
 }
 
@@ -13,7 +15,11 @@ pub(super) enum Datum {
 const MAX_DEPTH: usize = 32;
 
 /// Reads one datum and nothing but white space after it.
-pub(super) fn read(text: &[u8]) -> Result<Datum, String> {
+///
+/// # Errors
+///
+/// In words: it is not UTF-8, no datum, more than one, or nested more than 32 deep.
+pub fn read(text: &[u8]) -> Result<Datum, String> {
     let text = std::str::from_utf8(text).map_err(|_| "it is not UTF-8".to_owned())?;
     let mut reader = Reader { rest: text };
     let datum = reader.datum(0)?;
@@ -106,7 +112,12 @@ impl Reader<'_> {
             char => return Err(format!("a string has the unknown escape \\{char}")),
         };
         let code: String = (0..digits).filter_map(|_| self.next()).collect();
-        let char = u32::from_str_radix(&code, 16).ok().and_then(char::from_u32);
+        // A number may have a sign before it; an escape may not.
+        let number = match code.starts_with('+') {
+            true => None,
+            false => u32::from_str_radix(&code, 16).ok(),
+        };
+        let char = number.and_then(char::from_u32);
         char.ok_or_else(|| format!("a string has the unknown character {code}"))
     }
 }
@@ -150,6 +161,7 @@ mod tests {
             "\"\\q\"",
             "\"\\xzz\"",
             "\"\\uD800\"",
+            "\"\\x+1\"",
             &"(".repeat(1000),
         ] {
             assert!(read(bad.as_bytes()).is_err(), "{bad}");

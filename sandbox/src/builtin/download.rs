@@ -9,9 +9,9 @@ use grange_interfaces::{BuildError, Log};
 use grange_model::{FailureKind, SetupProblem};
 
 use super::http::{DownloadError, Downloader, say};
-use super::scheme::{self, Datum};
 use crate::attempt::Attempt;
 use crate::output::{cannot, failed};
+use crate::scheme::{self, Datum};
 
 /// What a derivation asks to be downloaded.
 struct Wanted {

@@ -15,10 +15,10 @@ use grange_model::{FailureKind, SetupProblem};
 
 use super::download::{bad, required};
 use super::http::say;
-use super::scheme::{self, Datum};
 use crate::attempt::{Attempt, Place};
 use crate::output::{cannot, failed};
 use crate::plan::{Plan, Process, Raw, Root};
+use crate::scheme::{self, Datum};
 use crate::tree;
 
 /// Where the helper shows the checkout's directory and an empty home.

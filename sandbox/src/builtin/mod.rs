@@ -7,6 +7,5 @@ mod download;
 mod git;
 mod http;
 mod run;
-mod scheme;
 
 pub(crate) use run::Builtin;

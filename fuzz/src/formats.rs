@@ -3,8 +3,10 @@
 use std::io::Read;
 
 use bytes::Bytes;
+use futures::{FutureExt, StreamExt, stream};
 use grange_derivation::nar::{Decoder, Encoder, Event};
 use grange_derivation::{Derivation, Hash, StoreDir, StorePath, base32 as nixbase32, nar as nars};
+use grange_interfaces::{Frames, frame};
 use grange_model::{Batch, BlobId, NumberedFact, Record, decode, encode};
 use grange_signatures::narinfo::Compression;
 use grange_transport_http::{decode_message, decode_reply, encode_message, encode_reply};
@@ -174,6 +176,38 @@ pub(crate) fn message(bytes: &[u8]) {
         let line = encode_reply(reply.as_ref());
         let again = decode_reply(&line).expect("what was written is read");
         assert_eq!(again, reply);
+    }
+}
+
+/// Cut anywhere, a body has the same derivations, and they make it again.
+pub(crate) fn frames(bytes: &[u8]) {
+    let (front, back) = bytes.split_at(bytes.len() / 2);
+    let (all, whole) = framed(&[bytes]);
+    assert_eq!(framed(&[front, back]), (all.clone(), whole));
+    assert!(bytes.starts_with(&all), "what is read is what was sent");
+    assert!(!whole || all == bytes, "what is read is all that was sent");
+}
+
+/// The derivations of a body, framed anew; whether it ended where one ends.
+fn framed(pieces: &[&[u8]]) -> (Vec<u8>, bool) {
+    let pieces = pieces.iter().map(|it| Ok(Bytes::copy_from_slice(it)));
+    let body = stream::iter(pieces.collect::<Vec<_>>()).boxed();
+    let mut frames = Frames::new(body, 512);
+    let mut all = Vec::new();
+    loop {
+        let next = frames.next().now_or_never();
+        match next.expect("all of the body is there") {
+            Ok(Some((path, text))) => {
+                let (path, text) = (path.as_ref(), text.as_ref());
+                let Ok(path) = std::str::from_utf8(path) else {
+                    return (all, false);
+                };
+                let again = frame(path, text).expect("it is shorter than four GiB");
+                all.extend_from_slice(&again);
+            }
+            Ok(None) => return (all, true),
+            Err(_) => return (all, false),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use grange_bins::{agent, cli, coordinator, durations, sizes};
 use grange_model::{AgentId, AttemptId, BuildId};
+use grange_sandbox::scheme::{self, Datum};
 use grange_signatures::narinfo::Compression;
 use grange_transport_http::{CoordinatorUrl, ListenAddress};
 use grange_upstream::{ServerUrl, store_of_cache_info};
@@ -22,6 +23,40 @@ pub(crate) fn cache_info(bytes: &[u8]) {
     if let Ok(store) = store_of_cache_info(bytes) {
         let text = format!("StoreDir: {}\n", store.as_str());
         assert_eq!(store_of_cache_info(text.as_bytes()), Ok(store));
+    }
+}
+
+/// What is written is read as it was.
+pub(crate) fn scheme(bytes: &[u8]) {
+    if let Ok(datum) = scheme::read(bytes) {
+        let mut written = String::new();
+        write(&datum, &mut written);
+        assert_eq!(scheme::read(written.as_bytes()), Ok(datum), "{written}");
+    }
+}
+
+/// As Guile does.
+fn write(datum: &Datum, to: &mut String) {
+    match datum {
+        Datum::Symbol(symbol) => to.push_str(symbol),
+        Datum::Text(text) => {
+            to.push('"');
+            for char in text.chars() {
+                if matches!(char, '"' | '\\') {
+                    to.push('\\');
+                }
+                to.push(char);
+            }
+            to.push('"');
+        }
+        Datum::List(items) => {
+            to.push('(');
+            for item in items {
+                write(item, to);
+                to.push(' ');
+            }
+            to.push(')');
+        }
     }
 }
 

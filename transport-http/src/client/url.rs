@@ -1,6 +1,7 @@
 //! Where a coordinator is.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -85,21 +86,25 @@ impl FromStr for CoordinatorUrl {
         if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
             return Err(wrong("it has a path"));
         }
-        let host = authority
-            .host()
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .to_owned();
+        let written = authority.host();
+        let host = match written
+            .strip_prefix('[')
+            .and_then(|it| it.strip_suffix(']'))
+        {
+            Some(address) if address.parse::<Ipv6Addr>().is_ok() => address.to_owned(),
+            None if !written.contains(['[', ']']) => written.to_owned(),
+            _ => return Err(wrong("what is in brackets is no IPv6 address")),
+        };
         if host.is_empty() {
             return Err(wrong("the host is missing"));
         }
-        let port = |otherwise| match authority.as_str().rsplit_once(':') {
-            Some((_, digits)) if !digits.ends_with(']') => digits
-                .parse()
-                .ok()
+        let behind = &authority.as_str()[written.len()..];
+        let port = |otherwise| match behind.strip_prefix(':') {
+            None if behind.is_empty() => Ok(otherwise),
+            digits => digits
+                .and_then(|digits| digits.parse().ok())
                 .filter(|&port| port > 0)
                 .ok_or_else(|| wrong("the port is none")),
-            _ => Ok(otherwise),
         };
         if uri.scheme() == Some(&Scheme::HTTP) {
             Ok(Self::Http {
@@ -172,6 +177,9 @@ mod tests {
             ("http://host:99999", "port"),
             ("http://host:0", "port"),
             ("http://a b", "cannot be read"),
+            ("http://8503950[::31]", "IPv6"),
+            ("http://[::g]:80", "IPv6"),
+            ("http://[::1]x", "port"),
         ] {
             let error = text.parse::<CoordinatorUrl>().unwrap_err().to_string();
             assert!(error.contains(what), "{text}: {error}");

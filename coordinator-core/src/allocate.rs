@@ -63,10 +63,10 @@ impl Core {
     fn offer(&self, class: Ix<Class>) -> Option<Offer> {
         let row = self.classes.table.get(class)?;
         let agents = self
-            .agents
+            .waiting
             .iter()
-            .filter(|(_, agent)| agent.waiting.is_some() && row.fits(agent))
-            .filter_map(|(ix, _)| Some((self.room(ix)?, ix)));
+            .filter_map(|ix| Some((self.room(*ix)?, *ix)))
+            .filter(|(_, ix)| row.fits(&self.agents[*ix]));
         let agents: BTreeSet<_> = agents.collect();
         (!agents.is_empty()).then_some(Offer { class, agents })
     }
@@ -165,11 +165,8 @@ impl Core {
         if agent.record.paused || agent.waiting.is_none() {
             return None;
         }
-        let busy =
-            |attempt: &&Ix<Attempt>| self.attempts[**attempt].phase != AttemptPhase::Uploading;
-        let busy = agent.attempts.iter().filter(busy).count();
-        let busy = u32::try_from(busy).unwrap_or(u32::MAX);
         let all = u32::try_from(agent.attempts.len()).unwrap_or(u32::MAX);
+        let busy = all.saturating_sub(agent.uploading);
         let (parallel, ahead) = (agent.capacity.parallel, agent.capacity.ahead);
         // A slow uplink must not let finished outputs pile up on the agent.
         let most = parallel

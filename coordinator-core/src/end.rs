@@ -5,7 +5,7 @@ use grange_model::{
     FailureRecord, FinishedBuild, Key, LostCause, LostReason, Record,
 };
 
-use crate::io::{Reply, Ticket};
+use crate::io::{AttemptPhase, Reply, Ticket};
 use crate::machine::Core;
 use crate::slab::Ix;
 use crate::tables::{Attempt, Build, Derivation, Lost, Status, Task, TaskState};
@@ -250,6 +250,7 @@ impl Core {
         self.ledger.remove(Key::Attempt(ix.0));
         let agent = &mut self.agents[attempt.agent];
         agent.attempts.remove(&ix);
+        agent.uploading -= u32::from(attempt.phase == AttemptPhase::Uploading);
         if let Some(waiting) = &mut agent.waiting {
             waiting.assign.retain(|assigned| *assigned != ix);
             if unasked {

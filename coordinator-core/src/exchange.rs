@@ -52,6 +52,7 @@ impl Core {
             assign,
             drop,
         });
+        self.waiting.insert(ix);
         self.roomy.insert(ix);
         if must_answer {
             self.to_answer.insert(ix);
@@ -110,6 +111,7 @@ impl Core {
     /// The exchange that waits, if one does; it waits no longer.
     pub(crate) fn take_waiting(&mut self, ix: Ix<Agent>) -> Option<Waiting> {
         let waiting = self.agents[ix].waiting.take()?;
+        self.waiting.remove(&ix);
         self.to_answer.remove(&ix);
         self.timers
             .remove(&(waiting.until, TimerReason::Wait, ix.0));
@@ -139,7 +141,10 @@ impl Core {
     /// another attempt has won, both race.
     fn hold(&mut self, ix: Ix<Attempt>, phase: AttemptPhase) {
         let attempt = &mut self.attempts[ix];
-        attempt.phase = phase;
+        let before = std::mem::replace(&mut attempt.phase, phase);
+        let uploads = |phase| u32::from(phase == AttemptPhase::Uploading);
+        let agent = &mut self.agents[attempt.agent];
+        agent.uploading = agent.uploading + uploads(phase) - uploads(before);
         if attempt.expired {
             attempt.expired = false;
             let task = attempt.task;

@@ -145,6 +145,9 @@ impl Core {
             let uses = self.outputs.hot_mut(input);
             uses.live -= 1;
             uses.stale += 1;
+            if uses.available && uses.live > 0 && !uses.is_crowded() {
+                continue;
+            }
             self.change_levels(input, Some(derivation.announced), None);
             if self.outputs.hot(input).live == 0 {
                 for producer in self.outputs[input].producers.clone() {
@@ -198,16 +201,8 @@ impl Core {
         }
     }
 
-    /// A derivation hears what became of one of its inputs.
-    pub(crate) fn input_changed(&mut self, user: Ix<Derivation>, old: Status, new: Status) {
-        let inputs = self.derivations.hot_mut(user);
-        inputs.count(old, -1);
-        inputs.count(new, 1);
-        let settled = matches!(new, Status::Available | Status::Untried);
-        if settled && inputs.expected > 0 && inputs.lost == 0 {
-            // It was blocked, or is running, and stays so until the last of them has come.
-            return;
-        }
+    /// What follows for a derivation of a change of one of its inputs that it has counted.
+    pub(crate) fn input_changed(&mut self, user: Ix<Derivation>, new: Status) {
         for task in self.derivations[user].tasks.clone() {
             let state = self.tasks[task].state;
             match new {
@@ -269,6 +264,15 @@ impl Core {
 }
 
 impl Inputs {
+    /// One input stands otherwise. Whether the derivation waits for others as it did before, so that nothing
+    /// follows from that: it was blocked, or is running, and stays so until the last of them has come.
+    pub(crate) fn change(&mut self, old: Status, new: Status) -> bool {
+        self.count(old, -1);
+        self.count(new, 1);
+        let settled = matches!(new, Status::Available | Status::Untried);
+        settled && self.expected > 0 && self.lost == 0
+    }
+
     /// One input more or less that stands so.
     fn count(&mut self, status: Status, by: i32) {
         let counter = match status {
@@ -282,7 +286,7 @@ impl Inputs {
 
 impl Uses {
     /// Whether most of its users are gone.
-    fn is_crowded(self) -> bool {
+    pub(crate) fn is_crowded(self) -> bool {
         self.stale > 32 && self.stale > self.live
     }
 }

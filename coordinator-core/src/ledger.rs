@@ -12,6 +12,9 @@ use grange_model::{Batch, Change, Fact, FactNumber, Key, Record, Seq, Timestamp}
 
 use crate::io::{Effect, LookupId, Reply, Ticket};
 
+/// Changes that there is room for in an empty batch, at most.
+const MAX_ROOM: usize = 1_024;
+
 /// What was decided and is not written yet.
 #[derive(Debug)]
 pub(crate) struct Ledger {
@@ -119,7 +122,13 @@ impl Ledger {
 
     pub(crate) fn poll(&mut self, now: Timestamp) -> Option<Effect> {
         if self.in_flight.is_none() && self.holds == 0 && !self.batch.is_empty() {
-            let mut batch = std::mem::take(&mut self.batch);
+            // The next one is often as long, and a long one that grows is copied again and again.
+            let next = Batch {
+                changes: Vec::with_capacity(self.batch.changes.len().min(MAX_ROOM)),
+                facts: Vec::with_capacity(self.batch.facts.len().min(MAX_ROOM)),
+                ..Batch::default()
+            };
+            let mut batch = std::mem::replace(&mut self.batch, next);
             batch.at = now;
             batch.first_fact = FactNumber(self.next_fact);
             self.next_fact += batch.facts.len() as u64;

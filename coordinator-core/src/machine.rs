@@ -40,6 +40,8 @@ pub struct Core {
     pub(crate) counts: StateCounts,
     /// How many outputs are made by several derivations, or said to be.
     pub(crate) ambiguous: usize,
+    /// Agents whose exchange waits.
+    pub(crate) waiting: BTreeSet<Ix<Agent>>,
     /// Agents that have more room than when they were looked at last.
     pub(crate) roomy: BTreeSet<Ix<Agent>>,
     /// Agents whose waiting exchange has something to say.
@@ -75,6 +77,7 @@ impl Core {
             edges: 0,
             counts: StateCounts::default(),
             ambiguous: 0,
+            waiting: BTreeSet::new(),
             roomy: BTreeSet::new(),
             to_answer: BTreeSet::new(),
             timers: BTreeSet::new(),
@@ -220,14 +223,12 @@ impl Core {
     }
 
     fn forget(&mut self, ticket: Ticket) {
-        let waits = |agent: &Agent| {
-            agent
-                .waiting
-                .as_ref()
-                .is_some_and(|wait| wait.ticket == ticket)
+        let waits = |agent: &&Ix<Agent>| {
+            let waiting = self.agents[**agent].waiting.as_ref();
+            waiting.is_some_and(|wait| wait.ticket == ticket)
         };
-        let found = self.agents.iter().find(|(_, agent)| waits(agent));
-        if let Some((ix, _)) = found {
+        let found = self.waiting.iter().find(waits).copied();
+        if let Some(ix) = found {
             self.take_waiting(ix);
         }
     }

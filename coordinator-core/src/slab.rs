@@ -140,6 +140,12 @@ impl<T: Content> Slab<T> {
             .is_some_and(|head| head.generation == generation)
     }
 
+    /// What is hot of the row, if it still holds what it held in that generation.
+    pub(crate) fn current_mut(&mut self, ix: Ix<T>, generation: u32) -> Option<&mut T::Hot> {
+        let head = self.head_mut(ix.0);
+        (head.generation == generation).then_some(&mut head.hot)
+    }
+
     /// What is hot of a filled row.
     pub(crate) fn hot(&self, ix: Ix<T>) -> &T::Hot {
         let row = ix.0 as usize;

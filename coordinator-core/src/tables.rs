@@ -241,6 +241,8 @@ pub(crate) struct Agent {
     pub(crate) seen_at: Option<Timestamp>,
     pub(crate) lease_until: Option<Timestamp>,
     pub(crate) attempts: BTreeSet<Ix<Attempt>>,
+    /// How many of them only send what they made.
+    pub(crate) uploading: u32,
     pub(crate) waiting: Option<Waiting>,
 }
 
@@ -264,6 +266,7 @@ impl Agent {
             seen_at: None,
             lease_until: None,
             attempts: BTreeSet::new(),
+            uploading: 0,
             waiting: None,
         }
     }

@@ -115,11 +115,19 @@ impl Core {
                 self.work.push_front(Work::Users(notice));
                 return;
             }
-            let (user, generation) = self.outputs[output].users[notice.from];
-            notice.from += 1;
-            self.edges += 1;
-            if self.derivations.is_current(user, generation) {
-                self.input_changed(user, old, new);
+            let end = notice.to.min(notice.from + (slice - self.edges));
+            let mut concerned = None;
+            for &(user, generation) in &self.outputs[output].users[notice.from..end] {
+                notice.from += 1;
+                self.edges += 1;
+                let inputs = self.derivations.current_mut(user, generation);
+                if inputs.is_some_and(|inputs| !inputs.change(old, new)) {
+                    concerned = Some(user);
+                    break;
+                }
+            }
+            if let Some(user) = concerned {
+                self.input_changed(user, new);
             }
         }
         self.outputs.hot_mut(output).pending -= 1;

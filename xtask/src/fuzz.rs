@@ -1,4 +1,5 @@
-//! Inputs that nobody thought of, with libFuzzer: a campaign by hand, a short one in `verify`.
+//! Inputs that nobody thought of, with libFuzzer. The ordinary tests try the corpora and mutants of them; this needs a nightly toolchain
+//! and a build of its own, which takes some ten minutes.
 //!
 //! What a campaign finds grows in `target/fuzz/corpus` from one campaign to the next; `--keep` makes `fuzz/corpus` of it.
 
@@ -16,9 +17,6 @@ const PLACE: &str = "target/fuzz";
 
 /// CPU minutes that each target gets if nobody says otherwise.
 const MINUTES: f64 = 20.0;
-
-/// So long `verify` tries each target.
-const SMOKE: Duration = Duration::from_secs(2);
 
 /// A corpus that is kept has at most so many bytes: all of them together two MiB.
 const MAX_CORPUS: u64 = 88 << 10;
@@ -78,27 +76,6 @@ pub(crate) fn fuzz(arguments: &[&str]) -> Result<()> {
         if keep {
             target.keep()?;
         }
-    }
-    report(&findings)
-}
-
-/// Each target for a moment. What is found is told, and the tree left as it is.
-pub(crate) fn verify() -> Result<()> {
-    if let Some(why) = missing() {
-        eprintln!("xtask: fuzzing: skipped: {why}");
-        return Ok(());
-    }
-    let targets = build()?;
-    // Each time anew: what it finds depends on the tree only.
-    for target in &targets {
-        fs::remove_dir_all(target.place("smoke")?)?;
-    }
-    let mut findings = Vec::new();
-    for target in targets {
-        let mut campaign = Campaign::default();
-        campaign.round(&target, "smoke", SMOKE)?;
-        campaign.tell(&target);
-        findings.extend(campaign.findings);
     }
     report(&findings)
 }

@@ -103,7 +103,6 @@ fn verify() -> Result<()> {
     let tests = ["cargo", "test", "--workspace", "--no-fail-fast"];
     run::step_with("tests", &tests, &environment)?;
     drop(daemons);
-    fuzz::verify()?;
     crash::run(crash::Cycles::VERIFY)
 }
 

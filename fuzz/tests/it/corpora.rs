@@ -13,7 +13,7 @@ fn corpora() -> PathBuf {
 }
 
 /// The files of a corpus, sorted.
-fn inputs(name: &str) -> Vec<PathBuf> {
+pub(crate) fn inputs(name: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(corpora().join(name)).unwrap();
     let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
     files.sort();

@@ -48,6 +48,7 @@ mod load;
 mod look;
 mod machine;
 mod make;
+mod names;
 mod policy;
 mod priority;
 mod prune;

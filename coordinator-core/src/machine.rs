@@ -9,11 +9,12 @@ use crate::identifiers::Identifiers;
 use crate::io::{Effect, Input, LookupId, Reply, Ticket, TimerReason};
 use crate::ledger::Ledger;
 use crate::load::Start;
+use crate::names::Names;
 use crate::queue::Classes;
 use crate::recent::Recent;
 use crate::request::Request;
 use crate::slab::{Ix, Slab};
-use crate::tables::{Agent, Attempt, Build, Derivation, Names, Output, Presence, Task};
+use crate::tables::{Agent, Attempt, Build, Derivation, Output, Presence, Task};
 use crate::view::StateCounts;
 use crate::work::Work;
 

@@ -62,7 +62,7 @@ impl Core {
     /// Those of the outputs that unfinished builds make or need, in the order given.
     #[must_use]
     pub fn needed(&self, outputs: &[Digest]) -> Vec<Digest> {
-        let known = |output: &&Digest| self.names.outputs.contains_key(*output);
+        let known = |output: &&Digest| self.names.outputs.contains_key(output);
         outputs.iter().filter(known).copied().collect()
     }
 }

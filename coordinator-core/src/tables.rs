@@ -1,6 +1,6 @@
 //! What the core keeps in memory: everything unfinished, and what that touches.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use grange_model::{
     AgentRecord, AttemptId, AttemptRecord, AttemptSummary, BuildId, BuildRecord, Digest, Item,
@@ -292,12 +292,3 @@ impl Agent {
     reason = "the hasher is fixed, and nothing walks the table"
 )]
 pub(crate) type Index<K, V> = std::collections::HashMap<K, V, foldhash::fast::FixedState>;
-
-/// Indices by name.
-#[derive(Debug, Default)]
-pub(crate) struct Names {
-    pub(crate) derivations: Index<Digest, Ix<Derivation>>,
-    pub(crate) outputs: Index<Digest, Ix<Output>>,
-    pub(crate) builds: BTreeMap<BuildId, Ix<Build>>,
-    pub(crate) agents: BTreeMap<grange_model::AgentId, Ix<Agent>>,
-}

@@ -18,6 +18,8 @@ use crate::process::program;
 const ADDRESSES: usize = 3;
 const PLACES: usize = 4096;
 const CONNECTIONS: usize = 10_000;
+/// How often they come again.
+const ROUNDS: usize = 4;
 /// More than there are places at one address.
 const TOO_MANY: usize = 5_000;
 /// Files that each side may have open: the places of all addresses, that of operators included, and some more.
@@ -86,13 +88,20 @@ fn idle_connections_are_cheap_and_keep_nobody_out() {
     wait_until("connections that are closed", || {
         farm.coordinator.files() <= files + 20
     });
-    let freed = farm.coordinator.kibibytes("VmRSS");
-    // What was freed the allocator keeps, and uses again: if nothing were freed, another ten thousand would take nearly twice as much.
-    let again = Client::start(&addresses, CONNECTIONS);
-    assert_eq!((again.open, again.refused), (CONNECTIONS, 0));
-    let second = farm.coordinator.kibibytes("VmRSS");
-    println!("all closed: {freed} KiB, before {memory} KiB; {CONNECTIONS} others: {second} KiB");
-    assert!(second < freed + freed / 2, "{second}");
+    // What was freed the allocator keeps, a part of it for each thread, and which thread gets a connection is chance: it may
+    // take as much again, once. If nothing were freed, it would take as much each time.
+    for round in 1..=ROUNDS {
+        let again = Client::start(&addresses, CONNECTIONS);
+        assert_eq!((again.open, again.refused), (CONNECTIONS, 0));
+        let now = farm.coordinator.kibibytes("VmRSS");
+        println!("{CONNECTIONS} others, time {round}: {now} KiB");
+        drop(again);
+        wait_until("connections that are closed", || {
+            farm.coordinator.files() <= files + 20
+        });
+    }
+    let last = farm.coordinator.kibibytes("VmRSS");
+    assert!(last < memory + 4 * grown, "{last}");
     build("after");
 }
 

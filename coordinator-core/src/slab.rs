@@ -88,7 +88,7 @@ impl<T: Content> Slab<T> {
     /// The row that the next [`insert`](Self::insert) fills, and its generation.
     pub(crate) fn vacant(&self) -> (u32, u32) {
         match self.free.last() {
-            Some(&row) => (row, self.generation(Ix::new(row))),
+            Some(&row) => (row, self.head(row).map_or(0, |head| head.generation)),
             None => {
                 let rows = u32::try_from(self.rows());
                 (rows.expect("fewer than 2^32 rows"), 0)
@@ -129,7 +129,10 @@ impl<T: Content> Slab<T> {
         Some(value)
     }
 
+    /// Which of those that the row has held it holds now.
     pub(crate) fn generation(&self, ix: Ix<T>) -> u32 {
+        // That of an empty row would seem to be current.
+        debug_assert!(self.get(ix).is_some(), "the row is filled");
         self.head(ix.0).map_or(0, |head| head.generation)
     }
 

@@ -139,7 +139,7 @@ impl Core {
     pub(crate) fn tell_users(&mut self, output: Ix<Output>, old: Status, new: Status) {
         let to = self.outputs[output].users.len();
         #[cfg(grange_bugs)]
-        if self.has_bug(crate::Bug::LostWakeUp) && self.outputs.hot_mut(output).pending > 0 {
+        if self.has_bug(crate::Bug::LostWakeUp) && self.outputs.hot(output).pending > 0 {
             return;
         }
         if to > 0 {

@@ -77,12 +77,6 @@ impl Shell {
         std::mem::take(&mut self.spent)
     }
 
-    /// The time.
-    #[must_use]
-    pub fn now(&self) -> Timestamp {
-        self.now
-    }
-
     /// A name for a request.
     pub fn ticket(&mut self) -> Ticket {
         self.tickets += 1;

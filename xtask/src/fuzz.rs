@@ -67,7 +67,7 @@ pub(crate) fn fuzz(arguments: &[&str]) -> Result<()> {
         let mut campaign = Campaign::default();
         while campaign.cpu < budget && campaign.findings.is_empty() {
             let wall = budget.saturating_sub(campaign.cpu);
-            campaign.round(target, "corpus", wall)?;
+            campaign.round(target, wall)?;
         }
         campaign.tell(target);
         for finding in &campaign.findings {
@@ -266,20 +266,20 @@ struct Campaign {
 
 impl Campaign {
     /// Has libFuzzer run once, for so long by the clock: on a busy machine that is less by the CPU.
-    fn round(&mut self, target: &Target, corpus: &str, wall: Duration) -> Result<()> {
+    fn round(&mut self, target: &Target, wall: Duration) -> Result<()> {
         let (begun, before) = (Instant::now(), children_cpu()?);
         let found = target.place("found")?;
         for old in files(&found)? {
             fs::remove_file(old)?;
         }
-        let log = target.place("log")?.join(corpus);
+        let log = target.place("log")?.join("campaign");
         let status = target
             .command()
             .arg(format!("-max_total_time={}", wall.as_secs().max(1)))
             .arg(format!("-timeout={TIMEOUT}"))
             .arg("-print_final_stats=1")
             .arg(format!("-artifact_prefix={}/", found.display()))
-            .args([target.place(corpus)?, target.kept()])
+            .args([target.place("corpus")?, target.kept()])
             .stdout(Stdio::null())
             .stderr(File::create(&log)?)
             .status()?;

@@ -8,6 +8,7 @@ use grange_derivation::nar::{Decoder, Encoder, Event};
 use grange_derivation::{Derivation, Hash, StoreDir, StorePath, base32 as nixbase32, nar as nars};
 use grange_interfaces::{Frames, frame};
 use grange_model::{Batch, BlobId, NumberedFact, Record, decode, encode};
+use grange_replay::Graph;
 use grange_signatures::narinfo::Compression;
 use grange_transport_http::{decode_message, decode_reply, encode_message, encode_reply};
 use grange_upstream::Decoder as Decompressor;
@@ -252,5 +253,19 @@ pub(crate) fn decompress(bytes: &[u8]) {
         {
             assert_eq!(all.len(), made, "others make the same of it");
         }
+    }
+}
+
+/// What is printed is read as it was.
+pub(crate) fn graph(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    match Graph::read(text) {
+        Ok(graph) => {
+            let again = Graph::read(&graph.print());
+            assert_eq!(again.expect("what is printed is read"), graph);
+        }
+        Err(error) => assert!(!error.to_string().is_empty(), "an error says something"),
     }
 }

@@ -1,7 +1,6 @@
 //! What comes over a connection: pages for strangers, and calls.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -19,32 +18,22 @@ use grange_testing::{MemoryArtifacts, MemoryDatastore};
 use grange_transport_http::{Server, ServerConfig, serve_stream};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::runtime::{Builder, Runtime};
 
-/// So long an answer may take: far longer than it does.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Where both farms run.
-fn runtime() -> &'static Runtime {
-    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    RUNTIME.get_or_init(|| {
-        let mut builder = Builder::new_multi_thread();
-        builder.worker_threads(1).enable_all();
-        builder.build().expect("a thread can be started")
-    })
-}
+use crate::runtime::{PATIENCE, runtime};
+use crate::watch::unharmed;
 
 /// A connection to a substitute server that has one item.
 pub(crate) fn pages(bytes: &[u8]) {
     static ADDRESS: OnceLock<String> = OnceLock::new();
     let address = ADDRESS.get_or_init(|| runtime().block_on(publish()));
-    runtime().block_on(async {
+    let talk = async {
         let stream = TcpStream::connect(address.as_str()).await;
         let stream = stream.expect("the server listens");
         // A fuzzer opens more connections than there are ports that can be kept for late packets.
         stream.set_zero_linger().expect("it is a socket");
         talk(stream, bytes).await;
-    });
+    };
+    unharmed(|| runtime().block_on(talk));
 }
 
 async fn publish() -> String {
@@ -116,7 +105,7 @@ async fn publish() -> String {
 
 /// A connection to a coordinator that takes whatever it is told and refuses it.
 pub(crate) fn calls(bytes: &[u8]) {
-    runtime().block_on(async {
+    let call = async {
         let (ours, theirs) = tokio::io::duplex(1 << 16);
         let (stopper, stop) = Stop::new();
         let mut config = ServerConfig::default();
@@ -127,7 +116,8 @@ pub(crate) fn calls(bytes: &[u8]) {
         let served = served.expect("a connection that is closed is served no more");
         assert!(served.is_ok(), "serving panicked: {served:?}");
         drop(stopper);
-    });
+    };
+    unharmed(|| runtime().block_on(call));
 }
 
 /// Says all of it, and hears the answers out: they are HTTP, or there are none.

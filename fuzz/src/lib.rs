@@ -13,9 +13,13 @@ mod daemon;
 mod formats;
 mod http;
 mod memory;
+mod peers;
+mod requests;
+mod runtime;
 mod settings;
 mod signed;
 mod target;
+mod watch;
 
 pub use memory::MAX_MEMORY;
 pub use target::{TARGETS, Target, target};

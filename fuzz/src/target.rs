@@ -1,6 +1,6 @@
 //! All targets.
 
-use crate::{core, daemon, formats, http, settings, signed};
+use crate::{core, daemon, formats, http, peers, requests, settings, signed};
 
 /// Something that takes any bytes.
 #[derive(Clone, Copy, Debug)]
@@ -19,11 +19,13 @@ const fn of(name: &'static str, max_len: usize, run: fn(&[u8])) -> Target {
 
 /// All of them.
 pub const TARGETS: &[Target] = &[
+    of("answers", 2_048, peers::answers),
     of("base32", 64, formats::base32),
     of("cache-info", 512, settings::cache_info),
     of("calls", 4_096, http::calls),
     of("config", 4_096, settings::config),
     of("core", 1_024, core::operations),
+    of("daemon", 2_048, peers::daemon),
     of("daemon-guix", 4_096, daemon::guix),
     of("daemon-nix", 4_096, daemon::nix),
     of("decompress", 4_096, formats::decompress),
@@ -31,15 +33,18 @@ pub const TARGETS: &[Target] = &[
     of("export", 4_096, signed::export),
     of("frames", 1_024, formats::frames),
     of("keys", 1_024, signed::keys),
+    of("graph", 2_048, formats::graph),
     of("message", 4_096, formats::message),
     of("nar", 4_096, formats::nar),
     of("narinfo-guix", 4_096, signed::narinfo_guix),
     of("narinfo-nix", 4_096, signed::narinfo_nix),
     of("pages", 2_048, http::pages),
     of("record", 4_096, formats::record),
+    of("requests", 4_096, requests::requests),
     of("scheme", 1_024, settings::scheme),
     of("sexp", 2_048, signed::sexp),
     of("store-path", 256, formats::store_path),
+    of("substitute-server", 2_048, peers::substitute_server),
     of("unpack", 2_048, formats::unpack),
     of("values", 256, settings::values),
 ];

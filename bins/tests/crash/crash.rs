@@ -24,7 +24,8 @@ const KILLS: usize = 20;
 const FOLLOWED: usize = 10;
 /// Builds that are still to be done beside the one of a round, at most.
 const BEHIND: usize = 4;
-const LONGEST: Duration = Duration::from_secs(400);
+/// When something hangs: many times what all of it takes.
+const LONGEST: Duration = Duration::from_secs(1_800);
 
 fn runtime() -> tokio::runtime::Runtime {
     let mut builder = tokio::runtime::Builder::new_current_thread();

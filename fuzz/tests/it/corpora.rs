@@ -53,17 +53,20 @@ macro_rules! replays {
 }
 
 replays! {
+    answers "answers"
     base32 "base32"
     cache_info "cache-info"
     calls "calls"
     config "config"
     core "core"
+    daemon "daemon"
     daemon_guix "daemon-guix"
     daemon_nix "daemon-nix"
     decompress "decompress"
     derivation "derivation"
     export "export"
     frames "frames"
+    graph "graph"
     keys "keys"
     message "message"
     nar "nar"
@@ -71,9 +74,11 @@ replays! {
     narinfo_nix "narinfo-nix"
     pages "pages"
     record "record"
+    requests "requests"
     scheme "scheme"
     sexp "sexp"
     store_path "store-path"
+    substitute_server "substitute-server"
     unpack "unpack"
     values "values"
 }

@@ -59,7 +59,12 @@ impl Job {
         let whole = self.shared.state().shelf.path(self.loaf);
         fs::rename(&self.part, whole)?;
         reach(Point::NarShelved);
-        let gone = self.shared.state().shelf.put(self.loaf, size);
+        let gone = {
+            let mut state = self.shared.state();
+            // Who finds the file deleted must not be given this one again, and what is made then is not ours to take away.
+            state.baking.remove(&self.loaf);
+            state.shelf.put(self.loaf, size)
+        };
         self.progress.send_modify(|progress| progress.whole = true);
         delete(&gone);
         Ok(())
@@ -68,8 +73,8 @@ impl Job {
 
 impl Drop for Job {
     fn drop(&mut self) {
-        self.shared.state().baking.remove(&self.loaf);
         if !self.progress.borrow().whole {
+            self.shared.state().baking.remove(&self.loaf);
             // It may be where it belongs already, if all went wrong at the very end.
             let _ = fs::remove_file(&self.part);
         }

@@ -97,8 +97,8 @@ pub(crate) fn answers(bytes: &[u8]) {
         let url = format!("http://{address}").parse();
         let mut config = ClientConfig::default();
         config.answer_bytes = 4_096;
-        let endpoint = runtime()
-            .block_on(async { HttpEndpoint::connect(url.expect("it is a URL"), config) });
+        let endpoint =
+            runtime().block_on(async { HttpEndpoint::connect(url.expect("it is a URL"), config) });
         (endpoint.expect("it is a URL"), script)
     });
     let Some((kind, said)) = bytes.split_first() else {
@@ -148,7 +148,11 @@ impl Item {
         let source = Source::new(url, compression);
         let narinfo = Narinfo::guix(self.facts.clone(), vec![source], Some((&self.key, "fuzz")));
         let text = narinfo.expect("it can be signed").print();
-        format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len()).into_bytes()
+        format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}",
+            text.len()
+        )
+        .into_bytes()
     }
 }
 
@@ -170,7 +174,7 @@ pub(crate) fn substitute_server(bytes: &[u8]) {
     }
     set(script, answers);
     let mut keys = TrustedKeys::default();
-    keys.add_guix(item.key.public().clone());
+    keys.add_guix(*item.key.public());
     let url = format!("http://{address}/").parse().expect("it is a URL");
     let config = Config::new(vec![url], keys);
     in_time(async {

@@ -156,7 +156,10 @@ impl Farm {
 
     /// It is still there, and ends when it is told to.
     async fn end(mut self) {
-        let counts = self.endpoint.call(&Peer::Local, Message::Counts, None).await;
+        let counts = self
+            .endpoint
+            .call(&Peer::Local, Message::Counts, None)
+            .await;
         let counts = counts.map(|(answer, _)| answer);
         assert!(matches!(counts, Ok(Answer::Counts(_))), "{counts:?}");
         let ended = self.coordinator.ended().now_or_never();

@@ -30,7 +30,11 @@ mod tests {
     #[test]
     fn a_task_that_panics_is_seen() {
         let outcome = panic::catch_unwind(|| {
-            unharmed(|| std::thread::spawn(|| panic!("as it is meant to")).join().is_err())
+            unharmed(|| {
+                std::thread::spawn(|| panic!("as it is meant to"))
+                    .join()
+                    .is_err()
+            })
         });
         assert!(outcome.is_err());
     }

@@ -3,7 +3,7 @@
 use crate::event::Event;
 use crate::farm::Farm;
 use crate::message::{Answer, Call, CallId, Peer};
-use crate::network::Carried;
+use crate::network::{Carried, Way};
 
 impl Farm {
     /// A peer calls the coordinator.
@@ -11,7 +11,7 @@ impl Farm {
         if let Call::Append { pieces, .. } = &mut call {
             self.network.garble(pieces);
         }
-        match self.network.carry(self.now, id.peer) {
+        match self.network.carry(self.now, id.peer, Way::Call) {
             Carried::At(at) => self.agenda.put(at, Event::Arrive(id, call)),
             Carried::Twice(at, again) => {
                 self.agenda.put(at, Event::Arrive(id, call.clone()));
@@ -25,7 +25,7 @@ impl Farm {
 
     /// The coordinator answers.
     pub(crate) fn answer(&mut self, id: CallId, answer: Answer) {
-        match self.network.carry(self.now, id.peer) {
+        match self.network.carry(self.now, id.peer, Way::Answer) {
             // A second answer to one call is no answer to anything.
             Carried::At(at) | Carried::Twice(at, _) => {
                 self.agenda.put(at, Event::Return(id, answer));

@@ -11,23 +11,38 @@ use crate::dice::{Dice, mix};
 pub(crate) struct Content(pub(crate) Vec<u64>);
 
 impl Content {
-    /// What an attempt makes of an output: no two attempts make the same.
-    pub(crate) fn made(attempt: AttemptId, output: usize, pieces: u64) -> Self {
+    /// What an attempt makes of an output: no two attempts make the same. It refers to these items.
+    pub(crate) fn made(
+        attempt: AttemptId,
+        output: usize,
+        pieces: u64,
+        refers: impl IntoIterator<Item = Digest>,
+    ) -> Self {
         let place = mix(
             attempt.term.0,
             u64::from(attempt.slot) << 32 | u64::from(attempt.generation),
         );
         let seed = mix(place, output as u64);
-        Self((0..pieces).map(|piece| mix(seed, piece)).collect())
+        let own = (0..pieces).map(|piece| mix(seed, piece));
+        Self(own.chain(refers.into_iter().map(word)).collect())
     }
 
     /// What is known by its content: whoever makes it makes the same.
     pub(crate) fn fixed(output: Digest) -> Self {
-        let word = output
-            .0
-            .iter()
-            .fold(7, |word, byte| mix(word, u64::from(*byte)));
+        let word = word(output);
         Self(vec![word, mix(word, 1)])
+    }
+
+    /// How many bytes it has.
+    pub(crate) fn size(&self) -> u64 {
+        100 * self.0.len() as u64
+    }
+
+    /// Which of the items it refers to.
+    pub(crate) fn references(&self, candidates: impl Iterator<Item = Digest>) -> Vec<Digest> {
+        candidates
+            .filter(|item| self.0.contains(&word(*item)))
+            .collect()
     }
 
     fn hash(&self) -> [u8; 32] {
@@ -49,6 +64,12 @@ impl Content {
     pub(crate) fn blob(&self) -> BlobId {
         BlobId(self.hash())
     }
+}
+
+/// What stands in a file that refers to the item.
+fn word(item: Digest) -> u64 {
+    let bytes = item.0.iter();
+    bytes.fold(7, |word, byte| mix(word, u64::from(*byte)))
 }
 
 /// Which file is on its way: the output of an attempt.
@@ -129,10 +150,13 @@ mod tests {
 
     #[test]
     fn contents_differ_and_have_one_hash() {
-        let content = Content::made(attempt(1), 0, 3);
-        assert_eq!(content, Content::made(attempt(1), 0, 3));
-        assert_ne!(content.blob(), Content::made(attempt(1), 1, 3).blob());
-        assert_ne!(content.blob(), Content::made(attempt(2), 0, 3).blob());
+        let made = |slot, output| Content::made(attempt(slot), output, 3, [Digest([5; 20])]);
+        let content = made(1, 0);
+        assert_eq!(content, made(1, 0));
+        assert_ne!(content.blob(), made(1, 1).blob());
+        assert_ne!(content.blob(), made(2, 0).blob());
+        let candidates = [Digest([4; 20]), Digest([5; 20])];
+        assert_eq!(content.references(candidates.into_iter()), candidates[1..]);
         let shorter = Content(content.0[..2].to_vec());
         assert_ne!(content.blob(), shorter.blob());
     }

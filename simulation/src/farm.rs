@@ -1,5 +1,7 @@
 //! The farm: all nodes, and what happens to them.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::agenda::Agenda;
 use crate::agent::Agent;
 use crate::clients::Clients;
@@ -15,7 +17,7 @@ use crate::store::Store;
 use crate::time::Moment;
 use crate::trace::Trace;
 use crate::violation::Violation;
-use grange_model::{AgentRecord, Record, Tags};
+use grange_model::{AgentRecord, BuildId, Digest, Item, Record, Tags};
 
 /// How often everything is looked at, in events.
 const FULL_CHECK: u64 = 1_000;
@@ -36,6 +38,10 @@ pub(crate) struct Farm {
     pub(crate) trace: Trace,
     pub(crate) counts: Counts,
     pub(crate) healed: bool,
+    /// All outputs of all derivations.
+    pub(crate) items: BTreeMap<Digest, Item>,
+    /// Builds that have ended at least once.
+    pub(crate) ended: BTreeSet<BuildId>,
 }
 
 impl Farm {
@@ -53,6 +59,9 @@ impl Farm {
             })
         });
         let plans = scenario.agents.iter().enumerate();
+        let outputs = scenario.graph.iter().flat_map(|it| &it.outputs);
+        let items = outputs.map(|output| (output.item.digest, output.item.clone()));
+        let items = items.collect();
         let mut farm = Self {
             now: Moment(0),
             agenda: Agenda::new(),
@@ -68,6 +77,8 @@ impl Farm {
             trace: Trace::new(lines),
             counts: Counts::default(),
             healed: false,
+            items,
+            ended: BTreeSet::new(),
             dice: dice.apart(3),
             scenario,
         };

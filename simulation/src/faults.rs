@@ -27,6 +27,7 @@ impl Farm {
             Fault::CrashAgent(agent, time) => self.crash_agent(agent, time),
             Fault::Sleep(agent, time) => self.agents[agent].asleep_until = until(time),
             Fault::CutAgent(agent, time) => self.network.cut(Peer::Agent(agent), until(time)),
+            Fault::CutAnswers(agent, time) => self.network.cut_answers(agent, until(time)),
             Fault::CutClients(time) => self.network.cut(Peer::Clients, until(time)),
             Fault::CutAll(time) => self.network.cut_all(until(time)),
             Fault::SetAgentClock(agent, by) => self.agents[agent].clock.jump(self.now, by),

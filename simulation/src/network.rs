@@ -12,6 +12,15 @@ pub(crate) struct Network {
     /// Until when nothing goes to or from clients, and each agent.
     clients_cut: Moment,
     agents_cut: Vec<Moment>,
+    /// Until when answers to each agent are lost, though its calls arrive.
+    answers_cut: Vec<Moment>,
+}
+
+/// Which way a message goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    Call,
+    Answer,
 }
 
 /// What becomes of one message.
@@ -31,6 +40,7 @@ impl Network {
             weather,
             clients_cut: Moment(0),
             agents_cut: vec![Moment(0); agents],
+            answers_cut: vec![Moment(0); agents],
         }
     }
 
@@ -46,6 +56,19 @@ impl Network {
         *cut = until.max(*cut);
     }
 
+    pub(crate) fn cut_answers(&mut self, agent: usize, until: Moment) {
+        let cut = &mut self.answers_cut[agent];
+        *cut = until.max(*cut);
+    }
+
+    fn is_cut(&mut self, now: Moment, peer: Peer, way: Way) -> bool {
+        let deaf = match (peer, way) {
+            (Peer::Agent(at), Way::Answer) => self.answers_cut[at] > now,
+            _ => false,
+        };
+        deaf || *self.cut_until(peer) > now
+    }
+
     pub(crate) fn cut_all(&mut self, until: Moment) {
         self.cut(Peer::Clients, until);
         for at in 0..self.agents_cut.len() {
@@ -57,6 +80,7 @@ impl Network {
     pub(crate) fn heal(&mut self) {
         self.clients_cut = Moment(0);
         self.agents_cut.fill(Moment(0));
+        self.answers_cut.fill(Moment(0));
         self.weather = Weather {
             loss: 0,
             twice: 0,
@@ -70,9 +94,9 @@ impl Network {
     }
 
     /// A message that leaves now, to or from a peer. Those that are sent later may come earlier.
-    pub(crate) fn carry(&mut self, now: Moment, peer: Peer) -> Carried {
+    pub(crate) fn carry(&mut self, now: Moment, peer: Peer, way: Way) -> Carried {
         let at = now.plus(self.delay());
-        if *self.cut_until(peer) > now || self.dice.per_mille(self.weather.loss) {
+        if self.is_cut(now, peer, way) || self.dice.per_mille(self.weather.loss) {
             Carried::Lost
         } else if self.dice.per_mille(self.weather.twice) {
             Carried::Twice(at, at.plus(self.delay() * self.dice.between(1, 50)))

@@ -13,7 +13,7 @@ use crate::violation::Violation;
 pub struct Counts {
     /// Everything that happened anywhere.
     pub events: u64,
-    /// Builds that ended.
+    /// Builds that ended; each counts once, however often it was reopened.
     pub builds: u64,
     /// Attempts that were given to agents.
     pub attempts: u64,
@@ -70,8 +70,10 @@ impl Farm {
             self.counts.attempts += u64::from(matches!(fact, Fact::Started { .. }));
         }
         for change in &batch.changes {
-            let ends = matches!(change, Change::Put(Record::Finished(_)));
-            self.counts.builds += u64::from(ends);
+            if let Change::Put(Record::Finished(finished)) = change {
+                let first = self.ended.insert(finished.build.spec.id);
+                self.counts.builds += u64::from(first);
+            }
         }
         for fact in &batch.facts {
             self.trace.say(self.now, || format!("durable: {fact:?}"));

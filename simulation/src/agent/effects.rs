@@ -175,6 +175,25 @@ impl Farm {
             Purpose::Report(attempt, serial),
             Call::Report(attempt, claim),
         );
+        self.slander(at);
+    }
+
+    /// An agent that lies says now and then that what another one tries has failed.
+    fn slander(&mut self, at: usize) {
+        let lies = self.agents[at].plan.lies;
+        let others = self.agents.iter().enumerate();
+        let mut others = others.filter(|(other, _)| *other != at);
+        let tried = others.find_map(|(_, other)| other.runs.keys().next().copied());
+        if let Some(attempt) = tried
+            && self.agents[at].dice.per_mille(lies)
+        {
+            let id = self.call_id(at, Purpose::Report(attempt, 0));
+            self.agents[at].calls.remove(&id.number);
+            self.call(
+                id,
+                Call::Report(attempt, Claim::Failed(FailureKind::Exit(9))),
+            );
+        }
     }
 
     pub(crate) fn agent_step(
@@ -236,7 +255,8 @@ impl Farm {
                 if output.item.name.starts_with('f') {
                     Content::fixed(output.item.digest)
                 } else {
-                    Content::made(attempt, place, pieces)
+                    let inputs = record.inputs.iter().map(|input| input.output);
+                    Content::made(attempt, place, pieces, inputs.step_by(2))
                 }
             });
             let mut contents: Vec<_> = contents.collect();

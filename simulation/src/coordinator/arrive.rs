@@ -130,23 +130,19 @@ impl Farm {
         id: CallId,
         output: Digest,
     ) -> Result<(), Violation> {
-        let outputs = self.scenario.graph.iter().flat_map(|it| &it.outputs);
-        let item = outputs
-            .map(|it| &it.item)
-            .find(|item| item.digest == output)
-            .cloned();
+        let item = self.items.get(&output).cloned();
         let Some(item) = item.filter(|_| !self.store.has_item(output)) else {
             self.answer(id, Answer::Offset(0));
             return Ok(());
         };
         let content = Content::fixed(output);
-        let nar_hash = content.nar_hash();
+        let (nar_hash, nar_size) = (content.nar_hash(), content.size());
         let blob = self.disk.put(content);
         let record = ItemRecord {
             item,
             store: "/gnu/store".to_owned(),
             nar_hash,
-            nar_size: 100,
+            nar_size,
             references: Vec::new(),
             deriver: None,
             blob,

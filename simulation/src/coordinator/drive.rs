@@ -93,8 +93,9 @@ impl Farm {
 
     /// Reads now, or when the answer is given: a store may do either.
     fn look_up(&mut self, instance: Instance, lookup: LookupId, keys: Vec<Key>) {
+        let stalls = self.coordinators.stalls_until.0.saturating_sub(self.now.0);
         let dice = &mut self.coordinators.dice;
-        let at = self.now.plus(dice.between(10, 20_000));
+        let at = self.now.plus(stalls + dice.between(10, 20_000));
         let found = dice.one_in(2).then(|| self.read(&keys));
         self.agenda
             .put(at, Event::Found(instance, lookup, keys, found));
@@ -113,6 +114,17 @@ impl Farm {
         keys: &[Key],
         found: Option<Vec<Option<Record>>>,
     ) -> Result<(), Violation> {
+        let failing = self.coordinators.fails_until > self.now;
+        let failures = self.scenario.store.failures;
+        if failing || self.coordinators.dice.per_mille(failures) {
+            // It could not be read: the shell tries again.
+            let at = self
+                .now
+                .plus(self.coordinators.dice.between(10_000, 500_000));
+            let again = Event::Found(instance, lookup, keys.to_vec(), None);
+            self.agenda.put(at, again);
+            return Ok(());
+        }
         let records = found.unwrap_or_else(|| self.read(keys));
         self.tell(instance, Input::Found { lookup, records })
     }

@@ -17,6 +17,8 @@ enum Rejected {
     Missing,
     /// They are not what the agent says.
     Lie,
+    /// The disk does not keep them.
+    Disk,
 }
 
 impl Farm {
@@ -29,7 +31,7 @@ impl Farm {
     ) -> Result<(), Violation> {
         // It may have taken minutes: what is void by now is not kept.
         if !self.owns(instance, call, (attempt, 0)) {
-            return self.void(instance, call, attempt);
+            return self.over(instance, call, attempt, Answer::Void);
         }
         let Peer::Agent(at) = call.peer else {
             return Ok(());
@@ -42,7 +44,8 @@ impl Farm {
         let (report, lie) = match claim {
             Claim::Succeeded(hashes) => match self.verify(instance, at, attempt, &hashes) {
                 Ok(outputs) => (Report::Succeeded { outputs, log: None }, false),
-                Err(Rejected::Missing) => return self.void(instance, call, attempt),
+                Err(Rejected::Missing) => return self.over(instance, call, attempt, Answer::Void),
+                Err(Rejected::Disk) => return self.over(instance, call, attempt, Answer::Busy),
                 Err(Rejected::Lie) => {
                     for output in 0..hashes.len() {
                         self.disk.discard((attempt, output));
@@ -73,16 +76,18 @@ impl Farm {
         })
     }
 
-    fn void(
+    /// A report is answered without the core.
+    fn over(
         &mut self,
         instance: Instance,
         call: CallId,
         attempt: AttemptId,
+        answer: Answer,
     ) -> Result<(), Violation> {
         if let Some(run) = self.run(instance) {
             run.verifying.remove(&attempt);
         }
-        self.answer(call, Answer::Void);
+        self.answer(call, answer);
         Ok(())
     }
 
@@ -115,17 +120,27 @@ impl Farm {
             if found != *claimed {
                 return Err(Rejected::Lie);
             }
-            blobs.push((BlobId(claimed.0), found));
+            let inputs = record.inputs.iter().map(|input| input.output);
+            let references = content.references(inputs);
+            let references = references.iter().filter_map(|item| self.items.get(item));
+            let references: Vec<_> = references.cloned().collect();
+            blobs.push((BlobId(claimed.0), found, content.size(), references));
         }
         let mut records = Vec::new();
-        for (at, (output, (blob, nar_hash))) in record.outputs.iter().zip(blobs).enumerate() {
+        for (at, (output, verified)) in record.outputs.iter().zip(blobs).enumerate() {
+            let (blob, nar_hash, nar_size, references) = verified;
+            // Outputs that were sealed before it are found under their hashes when the report is sent again.
+            let failures = self.scenario.store.failures;
+            if self.coordinators.dice.per_mille(failures) {
+                return Err(Rejected::Disk);
+            }
             let blob = self.disk.seal((attempt, at)).unwrap_or(blob);
             records.push(ItemRecord {
                 item: output.item.clone(),
                 store: record.store.clone(),
                 nar_hash,
-                nar_size: 100,
-                references: Vec::new(),
+                nar_size,
+                references,
                 deriver: Some(record.item.clone()),
                 blob,
                 blob_size: 50,

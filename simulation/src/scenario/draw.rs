@@ -221,9 +221,9 @@ fn some_build(
 
 fn faults(dice: &mut Dice, agents: usize, until: Moment) -> Vec<(Moment, Fault)> {
     let mut faults = Vec::new();
-    let kinds: BTreeSet<u64> = (0..13).filter(|_| dice.one_in(2)).collect();
+    let kinds: BTreeSet<u64> = (0..14).filter(|_| dice.one_in(2)).collect();
     for _ in 0..dice.between(0, 24) {
-        let kind = dice.below(13);
+        let kind = dice.below(14);
         let long = dice.one_in(4);
         let time = dice.between(10, if long { 200_000 } else { 5_000 });
         let agent = dice.index(agents).unwrap_or(0);
@@ -244,6 +244,7 @@ fn faults(dice: &mut Dice, agents: usize, until: Moment) -> Vec<(Moment, Fault)>
             9 => Fault::Stall(time),
             10 => Fault::FailCommits(time),
             11 => Fault::FullDisk(time),
+            12 => Fault::CutAnswers(agent, time),
             _ => Fault::FailHook(time),
         };
         faults.push((moment(dice, until), fault));
@@ -272,6 +273,6 @@ mod tests {
                 seen.insert(said.split('(').next().unwrap_or_default().to_owned());
             }
         }
-        assert_eq!(seen.len(), 13, "{seen:?}");
+        assert_eq!(seen.len(), 14, "{seen:?}");
     }
 }

@@ -81,6 +81,8 @@ pub enum Fault {
     Sleep(usize, u64),
     /// Nothing goes between an agent and the coordinator for so many milliseconds.
     CutAgent(usize, u64),
+    /// Nothing that the coordinator answers reaches an agent for so many milliseconds; what it says arrives.
+    CutAnswers(usize, u64),
     /// Nothing goes between clients and the coordinator for so many milliseconds.
     CutClients(u64),
     /// Nothing goes anywhere for so many milliseconds.
@@ -89,9 +91,9 @@ pub enum Fault {
     SetAgentClock(usize, i64),
     /// The coordinator's clock is set, by so many milliseconds.
     SetClock(i64),
-    /// Commits take so many milliseconds longer, as long.
+    /// Commits and look-ups take so many milliseconds longer, as long.
     Stall(u64),
-    /// Commits fail, written or not, for so many milliseconds.
+    /// Commits fail, written or not, and so do look-ups, for so many milliseconds.
     FailCommits(u64),
     /// The disk for uploads takes nothing for so many milliseconds.
     FullDisk(u64),
@@ -121,7 +123,7 @@ pub struct StorePlan {
     pub commit_us: u64,
     /// How much more it may be.
     pub jitter_us: u64,
-    /// How many commits in a thousand fail, written or not.
+    /// How many commits in a thousand fail, written or not; and as many look-ups and seals of blobs.
     pub failures: u32,
     /// How many reads of a blob in a thousand give other bytes.
     pub rot: u32,
@@ -178,6 +180,7 @@ impl Fault {
         let (Self::CrashAgent(at, _)
         | Self::Sleep(at, _)
         | Self::CutAgent(at, _)
+        | Self::CutAnswers(at, _)
         | Self::SetAgentClock(at, _)) = self
         else {
             return true;

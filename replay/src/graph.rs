@@ -66,6 +66,15 @@ impl Graph {
         tops.map(|(number, _)| number).collect()
     }
 
+    /// The same, for these systems in turn; of none, it is left as it is.
+    #[must_use]
+    pub fn on(mut self, systems: &[&str]) -> Self {
+        for (node, system) in self.nodes.iter_mut().zip(systems.iter().cycle()) {
+            node.system = (*system).to_owned();
+        }
+        self
+    }
+
     /// The number of the derivation of that name, if there is one; of several, the first.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<u32> {

@@ -115,3 +115,19 @@ fn copies_have_items_of_their_own() {
     assert_eq!(copies.locate(Copies::digest(0, 4)), None);
     assert_eq!(copies.locate(Digest([0; 20])), None);
 }
+
+#[test]
+fn systems_take_turns() {
+    let layers = Layers {
+        nodes: 5,
+        width: 3,
+        degree: 2,
+        seed: 1,
+    };
+    let drawn = layers.draw();
+    let graph = drawn.clone().on(&["one", "two"]);
+    let systems: Vec<&str> = graph.nodes().iter().map(|it| it.system.as_str()).collect();
+    assert_eq!(systems, ["one", "two", "one", "two", "one"]);
+    assert_eq!(graph.nodes()[4].inputs, drawn.nodes()[4].inputs);
+    assert_eq!(drawn.clone().on(&[]), drawn);
+}

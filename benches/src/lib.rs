@@ -11,6 +11,7 @@
 //! | [`farm`] | coordinator and agent as processes of their own, as users have them |
 //! | [`load`] | asks an HTTP server for pages, on many connections |
 //! | [`process`] | processor time and peak memory of a process |
+//! | [`queues`] | one farm's queue kept in several ways, and the same turns taken with each |
 //! | [`trivial`] | derivations that cost next to nothing, and the sandbox builder called in a loop |
 //! | [`stats`] | medians and percentiles |
 //! | [`report`] | what a benchmark prints |
@@ -19,6 +20,7 @@ mod daemon;
 pub mod farm;
 pub mod load;
 pub mod process;
+pub mod queues;
 pub mod report;
 mod run;
 pub mod stats;

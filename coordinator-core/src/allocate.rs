@@ -194,7 +194,7 @@ impl Core {
             },
             agent: self.agents[agent].record.id,
             derivation: self.derivations[row.derivation].item.digest,
-            again: again.map(|build| self.builds[*build].record.spec.id),
+            again: again.map(|build| self.id_of(*build)),
             assigned_at: self.now,
         };
         self.ledger.put(Record::Attempt(record.clone()));
@@ -203,9 +203,7 @@ impl Core {
             attempt: record.id,
             derivation: record.derivation,
             agent: record.agent,
-            builds: builds
-                .map(|build| self.builds[*build].record.spec.id)
-                .collect(),
+            builds: builds.map(|build| self.id_of(*build)).collect(),
         });
         let attempt = self.attempts.insert(Attempt {
             record,

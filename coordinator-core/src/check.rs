@@ -93,7 +93,7 @@ impl Core {
             *classes.entry(build.class).or_insert(0) += 1;
             let listed = self.tasks[build.task].classes.contains(&build.class);
             hold("a task is of its builds' classes", listed, || {
-                format!("build {}", build.record.spec.id)
+                format!("build {}", build.id)
             })?;
         }
         for (ix, class) in self.classes.table.iter() {
@@ -164,6 +164,7 @@ impl Core {
             ("tasks", self.tasks.len()),
             ("attempts", self.attempts.len()),
             ("classes", self.classes.table.len()),
+            ("asks", self.asks.len()),
         ];
         let kept = rows.iter().filter(|(_, rows)| *rows > 0);
         let kept: Vec<_> = kept.collect();
@@ -201,7 +202,7 @@ impl Core {
         }
         let own = derivation.tasks.iter();
         let own = own.flat_map(|task| &self.tasks[*task].builds);
-        let own = own.filter(|build| !self.builds[**build].record.implicit);
+        let own = own.filter(|build| !self.builds[**build].implicit);
         hold(
             "own priorities are counted",
             derivation.own.count() == own.count() as u64,

@@ -98,10 +98,8 @@ impl Core {
             self.tasks[ix].past.extend(summary);
             self.drop_attempt(attempt, !decided);
         }
-        let first = self.tasks[ix]
-            .builds
-            .first()
-            .map(|build| self.builds[*build].record.spec.id);
+        let first = self.tasks[ix].builds.first();
+        let first = first.map(|build| self.id_of(*build));
         for build in self.tasks[ix].builds.clone() {
             self.end_build(build, state, &verdict);
         }
@@ -191,31 +189,36 @@ impl Core {
 
     /// One build ends; its task goes on if it has others.
     fn end_build(&mut self, ix: Ix<Build>, state: BuildState, verdict: &Verdict) {
+        if self.builds.get(ix).is_none() {
+            return;
+        }
+        let record = self.record(ix);
         let Some(build) = self.builds.remove(ix) else {
             return;
         };
+        self.asks.leave(build.ask);
         *self.counter(build.task) -= 1;
         self.edges += END_EDGES;
         let task = &mut self.tasks[build.task];
         task.builds.retain(|other| *other != ix);
-        let id = build.record.spec.id;
+        let id = build.id;
         self.names.builds.remove(&id);
         self.leave_class(build.task, build.class);
         let derivation = self.tasks[build.task].derivation;
-        if !build.record.implicit {
+        if !build.implicit {
             let own = &mut self.derivations[derivation].own;
-            own.remove(build.record.spec.priority);
+            own.remove(build.priority);
             self.priority_changed(derivation);
         }
         self.ledger.remove(Key::Build(ix.0));
         self.ledger.fact(Fact::Ended {
             build: id,
-            derivation: build.record.derivation.digest,
+            derivation: record.derivation.digest,
             state,
         });
         let seq = self.ledger.upcoming();
         self.recent
-            .build_ended(seq, id, build.record.derivation.digest, state);
+            .build_ended(seq, id, record.derivation.digest, state);
         self.ledger.put(Record::Finished(FinishedBuild {
             system: self.derivations[derivation].system.clone(),
             state,
@@ -224,7 +227,7 @@ impl Core {
             outputs: verdict.outputs.clone(),
             causes: verdict.causes.clone(),
             reason: verdict.reason.clone(),
-            build: build.record,
+            build: record,
         }));
     }
 
@@ -308,7 +311,7 @@ impl Core {
             ..Verdict::default()
         };
         for task in self.derivations[ix].tasks.clone() {
-            let implicit = |build: &Ix<Build>| self.builds[*build].record.implicit;
+            let implicit = |build: &Ix<Build>| self.builds[*build].implicit;
             let builds = &self.tasks[task].builds;
             let unwanted: Vec<_> = builds
                 .iter()

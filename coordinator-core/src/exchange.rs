@@ -230,17 +230,13 @@ impl Core {
         let attempt = &self.attempts[ix];
         let task = &self.tasks[attempt.task];
         let derivation = &self.derivations[task.derivation];
-        let specs = || {
-            task.builds
-                .iter()
-                .map(|build| &self.builds[*build].record.spec)
-        };
-        let most = |limit: fn(&Limits) -> u64| specs().map(|spec| limit(&spec.limits)).max();
+        let builds = || task.builds.iter().map(|build| &self.builds[*build]);
+        let most = |limit: fn(&Limits) -> u64| builds().map(|it| limit(&it.ask.limits)).max();
         Assignment {
             attempt: attempt.record.id,
             derivation: derivation.item.clone(),
             store: derivation.store.clone(),
-            builds: specs().map(|spec| spec.id).collect::<Vec<BuildId>>(),
+            builds: builds().map(|build| build.id).collect::<Vec<BuildId>>(),
             limits: Limits {
                 timeout_ms: most(|limits| limits.timeout_ms).unwrap_or(u64::MAX),
                 max_silent_ms: most(|limits| limits.max_silent_ms).unwrap_or(u64::MAX),

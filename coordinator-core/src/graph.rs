@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use crate::machine::Core;
 use crate::priority::Levels;
 use crate::slab::Ix;
-use crate::tables::{Derivation, Inputs, Lost, Output, Presence, Status, TaskState, Uses};
+use crate::tables::{Build, Derivation, Inputs, Lost, Output, Presence, Status, TaskState, Uses};
 use crate::work::Work;
 
 impl Core {
@@ -15,6 +15,11 @@ impl Core {
     pub(crate) fn node(&self, digest: Digest) -> Option<&Output> {
         let ix = self.names.outputs.get(&digest)?;
         Some(&self.outputs[*ix])
+    }
+
+    /// What a build is of.
+    pub(crate) fn derivation_of(&self, build: &Build) -> &Derivation {
+        &self.derivations[self.tasks[build.task].derivation]
     }
 
     pub(crate) fn output(&mut self, digest: Digest) -> Ix<Output> {

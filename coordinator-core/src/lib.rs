@@ -32,6 +32,7 @@
 
 mod agents;
 mod allocate;
+mod ask;
 #[cfg(grange_bugs)]
 mod bugs;
 mod check;

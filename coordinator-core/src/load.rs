@@ -154,7 +154,7 @@ impl Core {
                 .tasks
                 .iter()
                 .flat_map(|task| &self.tasks[*task].builds);
-            if builds.any(|build| self.builds[*build].record.implicit) {
+            if builds.any(|build| self.builds[*build].implicit) {
                 self.maybe_unwanted(derivation);
             }
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use grange_model::{Digest, Fact, Key, Record, Timestamp};
 
+use crate::ask::Asks;
 use crate::config::Config;
 use crate::identifiers::Identifiers;
 use crate::io::{Effect, Input, LookupId, Reply, Ticket, TimerReason};
@@ -33,6 +34,7 @@ pub struct Core {
     pub(crate) agents: Slab<Agent>,
     pub(crate) names: Names,
     pub(crate) classes: Classes,
+    pub(crate) asks: Asks,
     pub(crate) recent: Recent,
     pub(crate) requests: BTreeMap<LookupId, Request>,
     pub(crate) work: VecDeque<Work>,
@@ -72,6 +74,7 @@ impl Core {
             agents: Slab::new(),
             names: Names::default(),
             classes: Classes::new(),
+            asks: Asks::default(),
             recent: Recent::default(),
             requests: BTreeMap::new(),
             work: VecDeque::new(),

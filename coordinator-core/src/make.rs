@@ -34,7 +34,8 @@ impl Core {
         let (id, digest) = (spec.id, spec.derivation);
         let live = self.names.builds.get(&id).map(|build| {
             let build = &self.builds[*build];
-            (build.record.spec.derivation, self.state_of(build.task))
+            let derivation = self.derivation_of(build).item.digest;
+            (derivation, self.state_of(build.task))
         });
         let read = known.finished.get(&id).and_then(Option::as_ref);
         let finished = || read.map(|read| (read.build.spec.derivation, read.state));
@@ -311,9 +312,15 @@ impl Core {
         let task = self.task_for(derivation, record.spec.again);
         let class = self.join_class(task, derivation, &record.spec.requires);
         let row = Build {
-            record,
+            id,
+            submitted_at: record.submitted_at,
+            ask: self.asks.join(record.spec),
+            setup_failures: record.setup_failures,
             task,
             class,
+            priority,
+            implicit,
+            rebuild: record.rebuild,
         };
         let build = insert(&mut self.builds, row);
         self.tasks[task].builds.push(build);

@@ -189,13 +189,13 @@ impl Core {
     pub(crate) fn candidate(&self, ix: Ix<Task>) -> Option<Candidate<'_>> {
         let task = &self.tasks[ix];
         let derivation = &self.derivations[task.derivation];
-        let first = &self.builds[*task.builds.first()?].record;
+        let first = &self.builds[*task.builds.first()?];
         Some(Candidate {
             priority: self.derived(task.derivation),
             submitted_at: first.submitted_at,
             derivation: &derivation.item,
             system: &derivation.system,
-            tags: &first.spec.tags,
+            tags: &first.ask.tags,
         })
     }
 

@@ -202,16 +202,14 @@ impl Core {
         self.add_past(task, summary);
         self.drop_attempt(ix, false);
         for build in self.tasks[task].builds.clone() {
-            let record = &mut self.builds[build].record;
-            record
-                .setup_failures
-                .retain(|other| other.agent != failure.agent);
-            record.setup_failures.push(failure.clone());
-            self.ledger.put(Record::Build(record.clone()));
+            let failures = &mut self.builds[build].setup_failures;
+            failures.retain(|other| other.agent != failure.agent);
+            failures.push(failure.clone());
+            self.ledger.put(Record::Build(self.record(build)));
         }
         let derivation = self.derivations[self.tasks[task].derivation].item.digest;
         if let Some(first) = self.tasks[task].builds.first() {
-            let build = self.builds[*first].record.spec.id;
+            let build = self.id_of(*first);
             self.ledger.fact(Fact::SetupFailed {
                 build,
                 derivation,

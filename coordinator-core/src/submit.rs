@@ -74,8 +74,9 @@ impl Core {
             .tasks
             .iter()
             .flat_map(|task| &self.tasks[*task].builds);
-        let mut specs = builds.map(|build| &self.builds[*build].record.spec);
-        let model = specs.find(|spec| spec.inputs).cloned();
+        let mut builds = builds.map(|build| &self.builds[*build]);
+        let model = builds.find(|build| build.ask.inputs);
+        let model = model.map(|build| self.spec(build));
         let asker = Asker::Recheck(ix, self.derivations.generation(ix));
         let mut request = Request::new(asker, Vec::new(), self.ledger.committed());
         let root = Root {

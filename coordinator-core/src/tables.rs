@@ -1,13 +1,15 @@
 //! What the core keeps in memory: everything unfinished, and what that touches.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use grange_model::{
-    AgentRecord, AttemptId, AttemptRecord, AttemptSummary, BuildId, BuildRecord, Digest, Item,
-    LostCause, LostReason, OutputRef, SessionId, Timestamp,
+    AgentRecord, AttemptId, AttemptRecord, AttemptSummary, BuildId, Digest, Item, LostCause,
+    LostReason, OutputRef, SessionId, SetupFailure, Timestamp,
 };
 use smallvec::SmallVec;
 
+use crate::ask::Ask;
 use crate::io::{AttemptPhase, Capacity, Ticket};
 use crate::policy::OrderKey;
 use crate::priority::Levels;
@@ -215,9 +217,15 @@ pub(crate) enum TaskState {
 /// An unfinished build.
 #[derive(Debug)]
 pub(crate) struct Build {
-    pub(crate) record: BuildRecord,
+    pub(crate) id: BuildId,
+    pub(crate) submitted_at: Timestamp,
+    pub(crate) ask: Arc<Ask>,
+    pub(crate) setup_failures: Vec<SetupFailure>,
     pub(crate) task: Ix<Task>,
     pub(crate) class: Ix<Class>,
+    pub(crate) priority: i32,
+    pub(crate) implicit: bool,
+    pub(crate) rebuild: bool,
 }
 
 /// An attempt that an agent holds, or held before its lease ran out.

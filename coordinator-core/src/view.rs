@@ -211,11 +211,9 @@ impl Core {
         let build = &self.builds[ix];
         let task = &self.tasks[build.task];
         let derivation = &self.derivations[task.derivation];
-        let derived = self
-            .derived(task.derivation)
-            .max(build.record.spec.priority);
+        let derived = self.derived(task.derivation).max(build.priority);
         BuildStatus {
-            record: build.record.clone(),
+            record: self.record(ix),
             state: self.state_of(build.task),
             system: derivation.system.clone(),
             store: derivation.store.clone(),

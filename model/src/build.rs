@@ -10,7 +10,7 @@ use crate::{BuildId, Digest, Item, SetupFailure, Timestamp};
 pub type Tags = BTreeMap<String, String>;
 
 /// How long a build may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Limits {
     /// Milliseconds that the builder may run.
     pub timeout_ms: u64,
@@ -19,7 +19,7 @@ pub struct Limits {
 }
 
 /// Why a build exists that no person asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Cause {
     /// The hook that asked for it.
     pub hook: String,

@@ -1,0 +1,101 @@
+//! What submitters say of their builds.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use grange_model::{BuildId, BuildRecord, BuildSpec, Cause, Limits, Tags};
+
+use crate::machine::Core;
+use crate::slab::Ix;
+use crate::tables::Build;
+
+/// All that a submitter says of a build but its name, its derivation and its priority. Most builds of a submission say the
+/// same, so that it is kept once.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Ask {
+    pub(crate) tags: Tags,
+    pub(crate) requires: Tags,
+    pub(crate) limits: Limits,
+    pub(crate) again: bool,
+    pub(crate) inputs: bool,
+    pub(crate) cause: Option<Cause>,
+}
+
+/// What unfinished builds ask for, each once.
+#[derive(Debug, Default)]
+pub(crate) struct Asks(BTreeSet<Arc<Ask>>);
+
+impl Asks {
+    /// What a specification asks for, shared with those that ask for the same.
+    pub(crate) fn join(&mut self, spec: BuildSpec) -> Arc<Ask> {
+        let ask = Ask {
+            tags: spec.tags,
+            requires: spec.requires,
+            limits: spec.limits,
+            again: spec.again,
+            inputs: spec.inputs,
+            cause: spec.cause,
+        };
+        if let Some(known) = self.0.get(&ask) {
+            return Arc::clone(known);
+        }
+        let ask = Arc::new(ask);
+        self.0.insert(Arc::clone(&ask));
+        ask
+    }
+
+    /// A build is gone that asked for this.
+    pub(crate) fn leave(&mut self, ask: Arc<Ask>) {
+        // Its own, and that of the set.
+        if Arc::strong_count(&ask) == 2 {
+            self.0.remove(&ask);
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl Core {
+    /// What was asked for, in full.
+    pub(crate) fn spec(&self, build: &Build) -> BuildSpec {
+        let Ask {
+            tags,
+            requires,
+            limits,
+            again,
+            inputs,
+            cause,
+        } = &*build.ask;
+        BuildSpec {
+            id: build.id,
+            derivation: self.derivation_of(build).item.digest,
+            priority: build.priority,
+            tags: tags.clone(),
+            requires: requires.clone(),
+            limits: *limits,
+            again: *again,
+            inputs: *inputs,
+            cause: cause.clone(),
+        }
+    }
+
+    /// An unfinished build as it is kept.
+    pub(crate) fn record(&self, ix: Ix<Build>) -> BuildRecord {
+        let build = &self.builds[ix];
+        BuildRecord {
+            slot: ix.0,
+            spec: self.spec(build),
+            derivation: self.derivation_of(build).item.clone(),
+            implicit: build.implicit,
+            rebuild: build.rebuild,
+            submitted_at: build.submitted_at,
+            setup_failures: build.setup_failures.clone(),
+        }
+    }
+
+    pub(crate) fn id_of(&self, build: Ix<Build>) -> BuildId {
+        self.builds[build].id
+    }
+}

@@ -6,7 +6,7 @@
 //!
 //! `corpus/NAME` holds inputs for each: those that reach code that no smaller one reaches, made from the project's fixtures, and those
 //! that once found a defect (`found-…`). The tests of this crate try all of them, on any toolchain; `cargo xtask fuzz`
-//! looks for more with libFuzzer, which needs a nightly one.
+//! looks for more with libFuzzer, and `cargo xtask verify` does so for a moment.
 
 mod core;
 mod daemon;

@@ -11,6 +11,8 @@ use crate::run;
 
 /// Where the instrumented build lies.
 const TARGET: &str = "target/coverage";
+/// How many of a core's lines the tests must come to, in hundredths.
+const LEAST: f64 = 90.0;
 /// The crates whose lines are counted; their own tests and the simulator run them.
 const CORES: [&str; 2] = ["coordinator-core", "agent-core"];
 
@@ -112,6 +114,7 @@ fn print(report: &Value) -> Result<()> {
     let files = report["data"][0]["files"]
         .as_array()
         .context("llvm-cov says nothing")?;
+    let mut few = false;
     for core in CORES {
         let (mut count, mut covered) = (0, 0);
         let mut worst: Vec<(u64, String)> = Vec::new();
@@ -136,10 +139,14 @@ fn print(report: &Value) -> Result<()> {
             .map(|(missed, name)| format!("{name}: {missed}"))
             .collect();
         let percent = covered as f64 * 100.0 / count as f64;
+        few |= percent < LEAST;
         eprintln!(
             "{core}: {covered} of {count} lines, {percent:.1} %; missed most in {}",
             worst.join(", ")
         );
+    }
+    if few {
+        bail!("the tests come to fewer than {LEAST} % of a core's lines");
     }
     Ok(())
 }

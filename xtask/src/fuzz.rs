@@ -1,5 +1,5 @@
-//! Inputs that nobody thought of, with libFuzzer. The ordinary tests try the corpora and mutants of them; this needs a nightly toolchain
-//! and a build of its own, which takes some ten minutes.
+//! Inputs that nobody thought of, with libFuzzer. The ordinary tests try the corpora and mutants of them; this needs
+//! a build of its own, which takes some minutes.
 //!
 //! What a campaign finds grows in `target/fuzz/corpus` from one campaign to the next; `--keep` makes `fuzz/corpus` of it.
 
@@ -20,6 +20,9 @@ const MINUTES: f64 = 20.0;
 
 /// A corpus that is kept has at most so many bytes: all of them together two MiB.
 const MAX_CORPUS: u64 = 88 << 10;
+
+/// CPU minutes of each target before a tree may land: enough to see that they can be built and run.
+const SMOKE: f64 = 0.05;
 
 /// Seconds after which an input is a finding: it takes too long.
 const TIMEOUT: u32 = 20;
@@ -51,7 +54,7 @@ pub(crate) fn fuzz(arguments: &[&str]) -> Result<()> {
         }
     }
     if let Some(why) = missing() {
-        bail!("{why}: rustup toolchain install nightly");
+        bail!("{why}");
     }
     let mut targets = build()?;
     if let Some(name) = names
@@ -61,8 +64,22 @@ pub(crate) fn fuzz(arguments: &[&str]) -> Result<()> {
         bail!("there is no target {name}");
     }
     targets.retain(|target| names.is_empty() || names.contains(&target.name.as_str()));
+    try_all(&targets, minutes, keep)
+}
+
+/// All targets for a moment, where there can be fuzzing.
+pub(crate) fn smoke() -> Result<()> {
+    if let Some(why) = missing() {
+        eprintln!("xtask: fuzzing: skipped: {why}");
+        return Ok(());
+    }
+    try_all(&build()?, SMOKE, false)
+}
+
+/// So many CPU minutes for each.
+fn try_all(targets: &[Target], minutes: f64, keep: bool) -> Result<()> {
     let mut findings = Vec::new();
-    for target in &targets {
+    for target in targets {
         let budget = Duration::from_secs_f64(minutes * 60.0);
         let mut campaign = Campaign::default();
         while campaign.cpu < budget && campaign.findings.is_empty() {
@@ -89,16 +106,8 @@ fn report(findings: &[PathBuf]) -> Result<()> {
 
 /// Why there is no fuzzing here.
 fn missing() -> Option<&'static str> {
-    let nightly = Command::new("rustup")
-        .args(["run", "nightly", "rustc", "--version"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    let there = nightly.is_ok_and(|status| status.success());
-    if cfg!(not(all(target_arch = "x86_64", target_os = "linux"))) {
-        return Some("it is built for Linux on x86-64");
-    }
-    (!there).then_some("no nightly toolchain")
+    let here = cfg!(all(target_arch = "x86_64", target_os = "linux"));
+    (!here).then_some("it is built for Linux on x86-64")
 }
 
 /// Builds the program, and asks it for its targets.
@@ -108,9 +117,6 @@ fn build() -> Result<Vec<Target>> {
     run::step_with(
         "fuzz targets",
         &[
-            "rustup",
-            "run",
-            "nightly",
             "cargo",
             "build",
             "--quiet",

@@ -14,6 +14,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("git", "/usr/bin/git"),
     ("lzip", "/usr/bin/lzip"),
     ("openssl", "/usr/bin/openssl"),
+    ("postgresql", "/usr/lib/postgresql"),
     ("util-linux", "/usr/bin/setpriv"),
     ("xz-utils", "/usr/bin/xz"),
     ("zstd", "/usr/bin/zstd"),

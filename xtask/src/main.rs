@@ -9,6 +9,7 @@ mod daemons;
 mod edges;
 mod fuzz;
 mod install;
+mod mutants;
 mod run;
 mod servers;
 mod sim;
@@ -19,13 +20,16 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 const USAGE: &str = "\
-usage: cargo xtask verify [--install]   formatting, lints, edges, documentation, tests, crashes
+usage: cargo xtask verify [--install]   formatting, lints, edges, documentation, tests, crashes,
+                                        a moment of fuzzing
        cargo xtask fix                  formatting, and lints that mend themselves
        cargo xtask sim [--seeds N] [--seed S [--without CUTS]] | --bugs
                                         simulated farms; with bugs that they must find
        cargo xtask fuzz [TARGET…] [--minutes N] [--keep]
                                         N minutes of CPU each (20); keep what covers more
        cargo xtask crash [--cycles N]   N times kill -9 (300), power cuts, bad disks
+       cargo xtask mutants [PACKAGE…] [--seed N] [--count N]
+                                        N mutants (100) of each crate; needs cargo-mutants
        cargo xtask coverage             which lines of the cores the tests come to
        cargo xtask seeds                the toolchain that tests build with, into target/seeds";
 
@@ -55,6 +59,7 @@ fn task() -> Result<()> {
         ["coverage"] => coverage::coverage(),
         ["fix"] => fix(),
         ["fuzz", arguments @ ..] => fuzz::fuzz(arguments),
+        ["mutants", arguments @ ..] => mutants::mutants(arguments),
         ["sim", arguments @ ..] => sim::sim(arguments),
         ["seeds"] => install::seeds(),
         _ => bail!("{USAGE}"),
@@ -92,8 +97,6 @@ fn verify() -> Result<()> {
         )],
     )?;
     sim::verify()?;
-    // The programs first: tests start them as processes.
-    run::step("programs", &["cargo", "build", "--package", "grange-bins"])?;
     let daemons = daemons::Daemons::start()?;
     let environment: Vec<_> = daemons
         .environment
@@ -103,7 +106,8 @@ fn verify() -> Result<()> {
     let tests = ["cargo", "test", "--workspace", "--no-fail-fast"];
     run::step_with("tests", &tests, &environment)?;
     drop(daemons);
-    crash::run(crash::Cycles::VERIFY)
+    crash::run(crash::Cycles::VERIFY)?;
+    fuzz::smoke()
 }
 
 fn fix() -> Result<()> {

@@ -1,8 +1,5 @@
 //! What submitters say of their builds.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-
 use grange_model::{BuildId, BuildRecord, BuildSpec, Cause, Limits, Tags};
 
 use crate::machine::Core;
@@ -21,39 +18,16 @@ pub(crate) struct Ask {
     pub(crate) cause: Option<Cause>,
 }
 
-/// What unfinished builds ask for, each once.
-#[derive(Debug, Default)]
-pub(crate) struct Asks(BTreeSet<Arc<Ask>>);
-
-impl Asks {
-    /// What a specification asks for, shared with those that ask for the same.
-    pub(crate) fn join(&mut self, spec: BuildSpec) -> Arc<Ask> {
-        let ask = Ask {
+impl Ask {
+    pub(crate) fn of(spec: BuildSpec) -> Self {
+        Self {
             tags: spec.tags,
             requires: spec.requires,
             limits: spec.limits,
             again: spec.again,
             inputs: spec.inputs,
             cause: spec.cause,
-        };
-        if let Some(known) = self.0.get(&ask) {
-            return Arc::clone(known);
         }
-        let ask = Arc::new(ask);
-        self.0.insert(Arc::clone(&ask));
-        ask
-    }
-
-    /// A build is gone that asked for this.
-    pub(crate) fn leave(&mut self, ask: Arc<Ask>) {
-        // Its own, and that of the set.
-        if Arc::strong_count(&ask) == 2 {
-            self.0.remove(&ask);
-        }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
     }
 }
 

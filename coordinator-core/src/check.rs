@@ -76,7 +76,7 @@ impl Core {
             // Who looks for what names a blob reads items and finished builds, and need not ask here.
             hold(
                 "an attempt with a log has ended its builds",
-                task.past.iter().all(|past| past.log.is_none()),
+                task.past().iter().all(|past| past.log.is_none()),
                 name,
             )?;
         }
@@ -165,6 +165,7 @@ impl Core {
             ("attempts", self.attempts.len()),
             ("classes", self.classes.table.len()),
             ("asks", self.asks.len()),
+            ("kinds", self.kinds.len()),
         ];
         let kept = rows.iter().filter(|(_, rows)| *rows > 0);
         let kept: Vec<_> = kept.collect();

@@ -95,7 +95,9 @@ impl Core {
                 };
                 Some(self.summary(attempt, outcome))
             };
-            self.tasks[ix].past.extend(summary);
+            if let Some(summary) = summary {
+                self.tasks[ix].tries_mut().past.push(summary);
+            }
             self.drop_attempt(attempt, !decided);
         }
         let first = self.tasks[ix].builds.first();
@@ -220,10 +222,10 @@ impl Core {
         self.recent
             .build_ended(seq, id, record.derivation.digest, state);
         self.ledger.put(Record::Finished(FinishedBuild {
-            system: self.derivations[derivation].system.clone(),
+            system: self.derivations[derivation].kind.system.clone(),
             state,
             ended_at: self.now,
-            attempts: self.tasks[build.task].past.clone(),
+            attempts: self.tasks[build.task].past().to_vec(),
             outputs: verdict.outputs.clone(),
             causes: verdict.causes.clone(),
             reason: verdict.reason.clone(),

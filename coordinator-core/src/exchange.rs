@@ -235,7 +235,7 @@ impl Core {
         Assignment {
             attempt: attempt.record.id,
             derivation: derivation.item.clone(),
-            store: derivation.store.clone(),
+            store: derivation.kind.store.clone(),
             builds: builds().map(|build| build.id).collect::<Vec<BuildId>>(),
             limits: Limits {
                 timeout_ms: most(|limits| limits.timeout_ms).unwrap_or(u64::MAX),

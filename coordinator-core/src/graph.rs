@@ -4,6 +4,7 @@
 use grange_model::{DerivationRecord, Digest, Fact};
 use smallvec::SmallVec;
 
+use crate::kind::{Kind, odd_names};
 use crate::machine::Core;
 use crate::priority::Levels;
 use crate::slab::Ix;
@@ -73,13 +74,11 @@ impl Core {
         inputs.dedup();
         let ix = self.derivations.insert(Derivation {
             item: record.item.clone(),
-            store: record.store.clone(),
-            system: record.system.clone(),
-            features: record.features.clone(),
-            output_names: record.outputs.clone(),
+            kind: self.kinds.join(Kind::of(record)),
+            odd_names: odd_names(record),
             outputs,
             inputs: inputs.into_boxed_slice(),
-            named,
+            named: named.into_boxed_slice(),
             tasks: SmallVec::new(),
             own: Levels::default(),
             announced: i32::MIN,
@@ -145,6 +144,7 @@ impl Core {
             return;
         };
         self.names.derivations.remove(&derivation.item.digest);
+        self.kinds.leave(derivation.kind);
         self.edges += derivation.inputs.len();
         for input in derivation.inputs {
             let uses = self.outputs.hot_mut(input);
@@ -216,7 +216,7 @@ impl Core {
                 Status::Lost => self.evaluate(task),
                 Status::Available | Status::Untried => {
                     // What was missing may be there now: who failed for it may try again.
-                    self.tasks[task].avoided.clear();
+                    self.tasks[task].forgive();
                     self.set_state(task, TaskState::Blocked);
                     self.evaluate(task);
                 }

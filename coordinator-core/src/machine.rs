@@ -4,16 +4,18 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use grange_model::{Digest, Fact, Key, Record, Timestamp};
 
-use crate::ask::Asks;
+use crate::ask::Ask;
 use crate::config::Config;
 use crate::identifiers::Identifiers;
 use crate::io::{Effect, Input, LookupId, Reply, Ticket, TimerReason};
+use crate::kind::Kind;
 use crate::ledger::Ledger;
 use crate::load::Start;
 use crate::names::Names;
 use crate::queue::Classes;
 use crate::recent::Recent;
 use crate::request::Request;
+use crate::shared::Shared;
 use crate::slab::{Ix, Slab};
 use crate::tables::{Agent, Attempt, Build, Derivation, Output, Presence, Task};
 use crate::view::StateCounts;
@@ -34,7 +36,8 @@ pub struct Core {
     pub(crate) agents: Slab<Agent>,
     pub(crate) names: Names,
     pub(crate) classes: Classes,
-    pub(crate) asks: Asks,
+    pub(crate) asks: Shared<Ask>,
+    pub(crate) kinds: Shared<Kind>,
     pub(crate) recent: Recent,
     pub(crate) requests: BTreeMap<LookupId, Request>,
     pub(crate) work: VecDeque<Work>,
@@ -74,7 +77,8 @@ impl Core {
             agents: Slab::new(),
             names: Names::default(),
             classes: Classes::new(),
-            asks: Asks::default(),
+            asks: Shared::default(),
+            kinds: Shared::default(),
             recent: Recent::default(),
             requests: BTreeMap::new(),
             work: VecDeque::new(),

@@ -8,6 +8,7 @@ use grange_model::{
 };
 use smallvec::SmallVec;
 
+use crate::ask::Ask;
 use crate::eligible::with_features;
 use crate::end::lost_reason;
 use crate::io::{Accepted, Denied, DeniedWhy};
@@ -86,7 +87,7 @@ impl Core {
     /// Another build of a derivation that is being tried.
     fn share(&mut self, ix: Ix<Derivation>, spec: BuildSpec) -> Result<Accepted, Denied> {
         let derivation = &self.derivations[ix];
-        let (system, features) = (&derivation.system, &derivation.features);
+        let (system, features) = (&derivation.kind.system, &derivation.kind.features);
         self.refuse_class(system, features, &spec.requires)?;
         let warnings = self.warnings(system, features, &spec.requires);
         let build = BuildRecord {
@@ -314,7 +315,7 @@ impl Core {
         let row = Build {
             id,
             submitted_at: record.submitted_at,
-            ask: self.asks.join(record.spec),
+            ask: self.asks.join(Ask::of(record.spec)),
             setup_failures: record.setup_failures,
             task,
             class,
@@ -350,8 +351,7 @@ impl Core {
             classes: SmallVec::new(),
             queued: None,
             attempts: SmallVec::new(),
-            past: Vec::new(),
-            avoided: SmallVec::new(),
+            tries: None,
         });
         self.derivations[derivation].tasks.push(task);
         task
@@ -364,9 +364,9 @@ impl Core {
         derivation: Ix<Derivation>,
         requires: &Tags,
     ) -> Ix<Class> {
-        let derivation = &self.derivations[derivation];
-        let requires = with_features(requires, &derivation.features);
-        let class = self.classes.join(&derivation.system, &requires);
+        let kind = &self.derivations[derivation].kind;
+        let requires = with_features(requires, &kind.features);
+        let class = self.classes.join(&kind.system, &requires);
         if !self.tasks[task].classes.contains(&class) {
             self.unlist(task);
             self.tasks[task].classes.push(class);

@@ -194,7 +194,7 @@ impl Core {
             priority: self.derived(task.derivation),
             submitted_at: first.submitted_at,
             derivation: &derivation.item,
-            system: &derivation.system,
+            system: &derivation.kind.system,
             tags: &first.ask.tags,
         })
     }
@@ -255,6 +255,6 @@ impl Core {
         let counts = |entry: &Avoided| {
             entry.agent == agent && entry.generation == generation && entry.until > self.now
         };
-        self.tasks[task].avoided.iter().any(counts)
+        self.tasks[task].avoided().iter().any(counts)
     }
 }

@@ -1,6 +1,7 @@
 //! What attempts came to.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use grange_model::{
     AgentId, AttemptId, AttemptOutcome, AttemptSummary, BuildState, BuiltOutput, Fact, FailureKind,
@@ -69,8 +70,14 @@ impl Core {
         match report {
             Report::Succeeded { outputs, log } => {
                 let derivation = &self.derivations[self.tasks[task].derivation];
-                let names = derivation.output_names.iter().map(|output| &output.item);
-                if !names.eq(outputs.iter().map(|output| &output.item)) {
+                let mut named = outputs.iter().zip(&derivation.outputs).enumerate();
+                let all = outputs.len() == derivation.outputs.len();
+                if !all
+                    || !named.all(|(at, (output, node))| {
+                        output.item.digest == self.outputs[*node].digest
+                            && derivation.calls(at, &output.item)
+                    })
+                {
                     return Err(Denied {
                         why: DeniedWhy::Wrong,
                         message: "the outputs are not those of the derivation".to_owned(),
@@ -103,19 +110,19 @@ impl Core {
         let mut summary = self.summary(ix, AttemptOutcome::Succeeded);
         summary.log = log;
         let nodes = self.derivations[derivation].outputs.clone();
-        let names = self.derivations[derivation].output_names.clone();
+        let kind = Arc::clone(&self.derivations[derivation].kind);
         let mut outputs = Vec::new();
         // Outputs of one attempt become available by one step, so that the sets of two attempts are
         // never mixed. What is available by another way, such as an upload, stays what it is; but what lies here goes
         // before what others have.
-        for ((node, name), item) in nodes.iter().zip(names).zip(items) {
+        for ((node, name), item) in nodes.iter().zip(&kind.outputs).zip(items) {
             let output = item.item.digest;
             let canonical = self.outputs[*node].presence != Presence::Available;
             #[cfg(grange_bugs)]
             let canonical =
                 canonical || (self.has_bug(crate::Bug::MixedOutputs) && !outputs.is_empty());
             outputs.push(BuiltOutput {
-                name: name.name,
+                name: name.clone(),
                 item: item.item.clone(),
                 nar_hash: item.nar_hash,
                 nar_size: item.nar_size,
@@ -129,6 +136,8 @@ impl Core {
                 self.output_is_available(*node, presence);
             }
         }
+        // What the derivation has in common with others is forgotten with the last of them.
+        drop(kind);
         let digest = self.derivations[derivation].item.digest;
         self.recent.failure(self.ledger.upcoming(), digest, None);
         self.ledger.remove(Key::Failure(digest));
@@ -224,7 +233,7 @@ impl Core {
     }
 
     pub(crate) fn add_past(&mut self, task: Ix<Task>, summary: AttemptSummary) {
-        let past = &mut self.tasks[task].past;
+        let past = &mut self.tasks[task].tries_mut().past;
         past.push(summary);
         // Enough to see what is wrong; the builds keep the last failure of each agent.
         if past.len() > MAX_PAST {
@@ -235,7 +244,7 @@ impl Core {
     /// Gives the agent no attempt of this task for a while.
     fn avoid(&mut self, task: Ix<Task>, agent: Ix<Agent>) {
         let generation = self.agents.generation(agent);
-        let avoided = &mut self.tasks[task].avoided;
+        let avoided = &mut self.tasks[task].tries_mut().avoided;
         let same = |entry: &Avoided| entry.agent == agent && entry.generation == generation;
         let before = avoided.iter().find(|entry| same(entry));
         let failures = before.map_or(0, |entry| entry.failures);
@@ -273,7 +282,7 @@ impl Core {
         let Some(task) = self.tasks.get(ix) else {
             return;
         };
-        if task.state != TaskState::Ready || task.avoided.is_empty() {
+        if task.state != TaskState::Ready || task.avoided().is_empty() {
             return;
         }
         let classes = &self.classes.table;
@@ -286,7 +295,7 @@ impl Core {
         if self.agents.iter().any(may) {
             return;
         }
-        let until = task.avoided.iter().map(|entry| entry.until);
+        let until = task.avoided().iter().map(|entry| entry.until);
         let Some(until) = until.filter(|until| *until > self.now).min() else {
             return;
         };

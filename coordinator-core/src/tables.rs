@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use grange_model::{
     AgentRecord, AttemptId, AttemptRecord, AttemptSummary, BuildId, Digest, Item, LostCause,
-    LostReason, OutputRef, SessionId, SetupFailure, Timestamp,
+    LostReason, SessionId, SetupFailure, Timestamp,
 };
 use smallvec::SmallVec;
 
 use crate::ask::Ask;
 use crate::io::{AttemptPhase, Capacity, Ticket};
+use crate::kind::Kind;
 use crate::policy::OrderKey;
 use crate::priority::Levels;
 use crate::queue::Class;
@@ -20,15 +21,14 @@ use crate::slab::{Content, Ix};
 #[derive(Debug)]
 pub(crate) struct Derivation {
     pub(crate) item: Item,
-    pub(crate) store: String,
-    pub(crate) system: String,
-    pub(crate) features: Vec<String>,
-    pub(crate) output_names: Vec<OutputRef>,
+    pub(crate) kind: Arc<Kind>,
+    /// What the items of its outputs are called, where that is not as usual; else nothing.
+    pub(crate) odd_names: Box<[String]>,
     pub(crate) outputs: SmallVec<[Ix<Output>; 2]>,
     /// Distinct, sorted.
     pub(crate) inputs: Box<[Ix<Output>]>,
     /// The derivations of inputs that others know as outputs of other derivations.
-    pub(crate) named: Vec<(Ix<Output>, Digest)>,
+    pub(crate) named: Box<[(Ix<Output>, Digest)]>,
     pub(crate) tasks: SmallVec<[Ix<Task>; 1]>,
     /// The priorities of its builds, but for implicit ones.
     pub(crate) own: Levels,
@@ -187,9 +187,37 @@ pub(crate) struct Task {
     /// The key under which it is queued, while it is ready.
     pub(crate) queued: Option<OrderKey>,
     pub(crate) attempts: SmallVec<[Ix<Attempt>; 1]>,
+    /// None as long as no attempt has ended.
+    pub(crate) tries: Option<Box<Tries>>,
+}
+
+/// What came of a task's attempts that did not end it.
+#[derive(Debug, Default)]
+pub(crate) struct Tries {
     pub(crate) past: Vec<AttemptSummary>,
     /// Agents that had a setup failure, how often, and until when they get no attempt of it.
-    pub(crate) avoided: SmallVec<[Avoided; 1]>,
+    pub(crate) avoided: Vec<Avoided>,
+}
+
+impl Task {
+    pub(crate) fn tries_mut(&mut self) -> &mut Tries {
+        self.tries.get_or_insert_default()
+    }
+
+    pub(crate) fn past(&self) -> &[AttemptSummary] {
+        self.tries.as_ref().map_or(&[], |tries| &tries.past)
+    }
+
+    pub(crate) fn avoided(&self) -> &[Avoided] {
+        self.tries.as_ref().map_or(&[], |tries| &tries.avoided)
+    }
+
+    /// Every agent may try again.
+    pub(crate) fn forgive(&mut self) {
+        if let Some(tries) = &mut self.tries {
+            tries.avoided.clear();
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]

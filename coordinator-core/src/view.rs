@@ -215,15 +215,15 @@ impl Core {
         BuildStatus {
             record: self.record(ix),
             state: self.state_of(build.task),
-            system: derivation.system.clone(),
-            store: derivation.store.clone(),
+            system: derivation.kind.system.clone(),
+            store: derivation.kind.store.clone(),
             derived_priority: derived,
             attempts: task
                 .attempts
                 .iter()
                 .map(|ix| self.attempt_status(*ix))
                 .collect(),
-            past: task.past.clone(),
+            past: task.past().to_vec(),
         }
     }
 

@@ -1,12 +1,11 @@
 //! Which agents could take a build, and what its submitter is told of that.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
 
 use grange_model::Tags;
 
 use crate::io::{Denied, DeniedWhy};
 use crate::machine::Core;
-use crate::queue::Class;
 use crate::tables::Agent;
 
 /// The key under which an agent offers a `requiredSystemFeatures` value; its value is `yes`.
@@ -19,9 +18,12 @@ impl Core {
         features: &[String],
         requires: &Tags,
     ) -> Result<(), Denied> {
-        let requires = with_features(requires, features);
         let room = self.classes.table.len() < self.config.max_classes;
-        if room || self.classes.is_known(system, &requires) {
+        if room
+            || self
+                .classes
+                .is_known(system, &with_features(requires, features))
+        {
             return Ok(());
         }
         Err(Denied {
@@ -54,17 +56,10 @@ impl Core {
         if !present().any(offers_system) {
             return vec![format!("no agent that is present builds for {system}")];
         }
-        let class = Class {
-            system: system.to_owned(),
-            requires,
-            builds: 0,
-            ready: BTreeSet::new(),
-            backed_off: BTreeSet::new(),
-        };
-        if present().any(|agent| class.fits(agent)) {
+        if present().any(|agent| agent.takes(system, &requires)) {
             return Vec::new();
         }
-        let missing = class.requires.iter().filter(|(key, value)| {
+        let missing = requires.iter().filter(|(key, value)| {
             !present()
                 .filter(|agent| offers_system(agent))
                 .any(|agent| agent.offer(key) == Some(*value))
@@ -87,9 +82,12 @@ impl Core {
 }
 
 /// What a build requires beside what its submitter says: its derivation's features.
-pub(crate) fn with_features(requires: &Tags, features: &[String]) -> Tags {
+pub(crate) fn with_features<'a>(requires: &'a Tags, features: &[String]) -> Cow<'a, Tags> {
+    if features.is_empty() {
+        return Cow::Borrowed(requires);
+    }
     let features = features
         .iter()
         .map(|feature| (format!("{FEATURE}{feature}"), "yes".to_owned()));
-    requires.clone().into_iter().chain(features).collect()
+    Cow::Owned(requires.clone().into_iter().chain(features).collect())
 }

@@ -36,14 +36,7 @@ pub(crate) type Place = (OrderKey, u64, Ix<Task>);
 impl Class {
     /// Whether the agent can take its builds.
     pub(crate) fn fits(&self, agent: &Agent) -> bool {
-        let offers = |(key, value): (&String, &String)| agent.offer(key) == Some(value);
-        agent.capacity.systems.contains(&self.system)
-            && self.requires.iter().all(offers)
-            && agent
-                .capacity
-                .exclusive
-                .iter()
-                .all(|key| self.requires.contains_key(key))
+        agent.takes(&self.system, &self.requires)
     }
 }
 
@@ -51,7 +44,8 @@ impl Class {
 #[derive(Debug)]
 pub(crate) struct Classes {
     pub(crate) table: Slab<Class>,
-    names: BTreeMap<(String, Tags), Ix<Class>>,
+    /// By system, then by what is required: so that a look-up copies neither.
+    names: BTreeMap<String, BTreeMap<Tags, Ix<Class>>>,
     /// Those with ready tasks.
     pub(crate) ready: BTreeSet<Ix<Class>>,
     /// Those that got a ready task since agents were last looked at.
@@ -69,26 +63,29 @@ impl Classes {
     }
 
     pub(crate) fn is_known(&self, system: &str, requires: &Tags) -> bool {
-        self.names
-            .contains_key(&(system.to_owned(), requires.clone()))
+        self.find(system, requires).is_some()
+    }
+
+    fn find(&self, system: &str, requires: &Tags) -> Option<Ix<Class>> {
+        self.names.get(system)?.get(requires).copied()
     }
 
     /// The class, with one build more.
     pub(crate) fn join(&mut self, system: &str, requires: &Tags) -> Ix<Class> {
-        let name = (system.to_owned(), requires.clone());
-        if let Some(&ix) = self.names.get(&name) {
+        if let Some(ix) = self.find(system, requires) {
             self.table[ix].builds += 1;
             return ix;
         }
         let class = Class {
-            system: name.0.clone(),
-            requires: name.1.clone(),
+            system: system.to_owned(),
+            requires: requires.clone(),
             builds: 1,
             ready: BTreeSet::new(),
             backed_off: BTreeSet::new(),
         };
         let ix = self.table.insert(class);
-        self.names.insert(name, ix);
+        let of_system = self.names.entry(system.to_owned()).or_default();
+        of_system.insert(requires.clone(), ix);
         ix
     }
 
@@ -99,8 +96,13 @@ impl Classes {
         if class.builds == 0 {
             self.ready.remove(&ix);
             self.fresh.remove(&ix);
-            if let Some(class) = self.table.remove(ix) {
-                self.names.remove(&(class.system, class.requires));
+            if let Some(class) = self.table.remove(ix)
+                && let Some(of_system) = self.names.get_mut(&class.system)
+            {
+                of_system.remove(&class.requires);
+                if of_system.is_empty() {
+                    self.names.remove(&class.system);
+                }
             }
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use grange_model::{
     AgentRecord, AttemptId, AttemptRecord, AttemptSummary, BuildId, Digest, Item, LostCause,
-    LostReason, SessionId, SetupFailure, Timestamp,
+    LostReason, SessionId, SetupFailure, Tags, Timestamp,
 };
 use smallvec::SmallVec;
 
@@ -310,6 +310,17 @@ impl Agent {
     /// Whether it was heard of within its lease.
     pub(crate) fn is_present(&self) -> bool {
         self.lease_until.is_some() && self.session.is_some()
+    }
+
+    /// Whether it can take builds of this system that require this.
+    pub(crate) fn takes(&self, system: &str, requires: &Tags) -> bool {
+        let offers = |(key, value): (&String, &String)| self.offer(key) == Some(value);
+        let Capacity {
+            systems, exclusive, ..
+        } = &self.capacity;
+        systems.iter().any(|one| one == system)
+            && requires.iter().all(offers)
+            && exclusive.iter().all(|key| requires.contains_key(key))
     }
 
     /// Everything that it offers: what it says itself and what the operator says, who has the last

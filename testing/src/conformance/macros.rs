@@ -258,7 +258,7 @@ macro_rules! policy_cases {
         $($then)+! { $($what)* =>
             keys_follow_from_the_candidate, any_candidate_has_a_key,
             later_ones_do_not_overtake_their_like, fits_follow_from_the_arguments,
-            any_seat_has_a_fit, nobody_starves, who_waits_gets_what_there_is,
+            any_seat_has_a_fit, nobody_starves, who_must_not_have_one_gets_another,
             the_same_farm_is_the_same_run,
         }
     };

@@ -101,6 +101,8 @@ enum Defect {
     DividesByRoom,
     /// Chooses by the hash of the day.
     PlacesByHash,
+    /// Looks no further than to the first build.
+    LooksAtOne,
 }
 
 #[derive(Debug)]
@@ -161,7 +163,10 @@ impl PolicyBench for Defect {
                 Arc::new(Broken(*self, AtomicI64::new(0))),
             ],
             placement: Some(Arc::new(Broken(*self, AtomicI64::new(0)))),
-            lookahead: 64,
+            lookahead: match self {
+                Self::LooksAtOne => 1,
+                _ => 64,
+            },
         }
     }
 
@@ -182,4 +187,5 @@ found! { policy, |defect: Defect| defect;
     places_that_count: CountsPlaces => [fits_follow_from_the_arguments];
     a_seat_without_a_fit: DividesByRoom => [fits_follow_from_the_arguments, any_seat_has_a_fit];
     places_by_chance: PlacesByHash => [fits_follow_from_the_arguments, the_same_farm_is_the_same_run];
+    a_look_that_is_too_short: LooksAtOne => [who_must_not_have_one_gets_another];
 }

@@ -7,8 +7,8 @@ use grange_coordinator_core::{
     Report, Start, Ticket, TimerReason,
 };
 use grange_model::{
-    AgentRecord, AttemptId, Batch, BuildSpec, Change, FailureKind, Key, Record, SessionId, Tags,
-    Timestamp,
+    AgentRecord, AttemptId, Batch, BuildSpec, Change, FailureKind, Key, Record, SessionId,
+    SetupProblem, Tags, Timestamp,
 };
 use uuid::Uuid;
 
@@ -155,15 +155,29 @@ impl Farm {
 
     /// An attempt ends.
     pub(super) fn end(&mut self, agent: u32, attempt: AttemptId) {
+        let report = Report::Failed {
+            kind: FailureKind::Exit(1),
+            message: "it does not compile".to_owned(),
+            log: None,
+        };
+        self.report(agent, attempt, report);
+    }
+
+    /// An attempt does not begin.
+    pub(super) fn fail_to_set_up(&mut self, agent: u32, attempt: AttemptId) {
+        let report = Report::SetupFailed {
+            problem: SetupProblem::Other,
+            message: "it cannot be set up".to_owned(),
+        };
+        self.report(agent, attempt, report);
+    }
+
+    fn report(&mut self, agent: u32, attempt: AttemptId, report: Report) {
         let reply = self.ask(|ticket| Input::Report {
             ticket,
             agent: sample::agent_id(agent),
             attempt,
-            report: Report::Failed {
-                kind: FailureKind::Exit(1),
-                message: "it does not compile".to_owned(),
-                log: None,
-            },
+            report,
         });
         assert_eq!(reply, Some(Reply::Done));
     }

@@ -62,33 +62,24 @@ pub async fn nobody_starves(bench: &impl PolicyBench) {
     }
 }
 
-/// "An agent that waits is never left without a build that it could take", whatever the policy says.
-pub async fn who_waits_gets_what_there_is(bench: &impl PolicyBench) {
-    const AGENTS: u32 = 5;
-    let mut farm = Farm::new(bench.policy(), 40, AGENTS);
-    let waiting: Vec<_> = (0..AGENTS)
-        .map(|agent| farm.exchange(agent, 2, 60_000))
-        .collect();
-    for number in 0..10 {
-        farm.submit(spec(number, number));
+/// "An agent that waits is never left without a build that it could take, as far as `lookahead` sees":
+/// it has to see further than to the first, which an agent that could not set it up must not have.
+pub async fn who_must_not_have_one_gets_another(bench: &impl PolicyBench) {
+    let mut farm = Farm::new(bench.policy(), 2, 2);
+    for number in 0..2 {
+        farm.submit(spec(number, 0));
     }
-    // Each agent's exchange is answered once; those that still have room ask again.
-    let mut given: usize = waiting
-        .into_iter()
-        .map(|ticket| farm.told(ticket).len())
-        .sum();
-    assert!(
-        given >= AGENTS as usize,
-        "{given} builds for {AGENTS} agents that wait"
-    );
-    for agent in 0..AGENTS {
-        let ticket = farm.exchange(agent, 20, 0);
-        given = farm.told(ticket).len();
-    }
-    assert!(
-        given > 0 && farm.ready() == 0,
-        "{} builds are ready, and an agent has room",
-        farm.ready()
+    // Another could have the first one, once it has room: so that one stays where it is.
+    farm.exchange(1, 0, 0);
+    let ticket = farm.exchange(0, 1, 0);
+    let first = farm.told(ticket).remove(0);
+    farm.fail_to_set_up(0, first.attempt);
+    let ticket = farm.exchange(0, 1, 0);
+    let second = farm.told(ticket);
+    assert_eq!(second.len(), 1, "{} builds are ready", farm.ready());
+    assert_ne!(
+        second[0].derivation, first.derivation,
+        "it could not be set up"
     );
 }
 

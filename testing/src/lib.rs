@@ -15,6 +15,7 @@
 //! | suite | proves | ours that keep it |
 //! |---|---|---|
 //! | [`datastore_conformance!`] | [`Datastore`] and [`History`] | `grange-store-sqlite`, [`MemoryDatastore`], the file in `examples` |
+//! | [`history_conformance!`] | a [`History`] alone, whoever fills it | a [`MemoryDatastore`] that is filled from a list |
 //! | [`artifacts_conformance!`] | [`ArtifactStore`] | `grange-artifacts-dir`, [`MemoryArtifacts`] |
 //! | [`transport_conformance!`] | what lies between two [`Endpoint`]s | `grange-transport-http` over TCP, sockets and pipes, [`MemoryTransport`] |
 //! | [`local_store_conformance!`] | [`LocalStore`] | `grange-sandbox`, `grange-daemon-protocol`, [`MemoryLocalStore`] |
@@ -23,10 +24,11 @@
 //! | [`delivery_conformance!`] | what gives hooks their facts | `grange-coordinator` |
 //! | [`policy_conformance!`] | the parts of a [`Policy`] | the default |
 //!
-//! Each suite is run here on ten or more implementations that are broken on purpose, and each of
-//! these fails exactly the cases that are meant for it (`tests/it/broken_*.rs`). Who wants to see the
-//! same of an own defect asks [`failing_cases!`]. No case runs longer than
-//! [`conformance::PATIENCE`].
+//! Each suite is run here on ten or more implementations that are broken on purpose
+//! (`tests/it/broken_*.rs`): it is said of each of these which cases fail, and which of them is meant for
+//! the defect; and each case is the one that is meant for a defect which next to no other finds. Who wants
+//! to see the same of an own defect asks [`failing_cases!`] and [`suite_cases!`]. No case runs longer
+//! than [`conformance::PATIENCE`].
 //!
 //! Who writes a Datastore says how to open it, and has the whole suite with one line:
 //!

@@ -12,7 +12,7 @@ use grange_derivation::Builder as Author;
 use grange_interfaces::{
     ArtifactStore, Builder, Datastore, Endpoint, History, Hook, LocalStore, Stopper,
 };
-use grange_model::BuildId;
+use grange_model::{Batch, BuildId};
 
 use crate::Step;
 
@@ -24,6 +24,16 @@ pub trait DatastoreBench: Send + Sync {
     /// Opens it, as a process does that starts. Cases drop what was opened before they open it
     /// again, unless they want to know what two coordinators do to each other.
     fn open(&self) -> impl Future<Output = Arc<Self::Store>> + Send;
+}
+
+/// What a History's suite runs on: who fills one. Each case makes its own.
+pub trait HistoryBench: Send + Sync {
+    /// What is tested.
+    type History: History + 'static;
+
+    /// What shows these commits, from the first one on, and nothing else: it may be made anew, or what
+    /// is missing may be added to the one of before. Each list of a case begins with the last one.
+    fn history(&self, commits: &[Arc<Batch>]) -> impl Future<Output = Arc<Self::History>> + Send;
 }
 
 /// What an ArtifactStore's suite runs on: where one is stored. Each case makes its own, empty.

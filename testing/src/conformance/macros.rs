@@ -1,14 +1,28 @@
 //! What makes tests of cases.
 
-/// Makes a test of each case for a [`Datastore`]: `datastore_conformance!(bench)`, where `bench` is an
-/// expression that makes a [`DatastoreBench`].
+/// Makes a test of each case for a [`Datastore`] and its [`History`]: `datastore_conformance!(bench)`,
+/// where `bench` is an expression that makes a [`DatastoreBench`].
 ///
 /// [`Datastore`]: grange_interfaces::Datastore
+/// [`History`]: grange_interfaces::History
 /// [`DatastoreBench`]: crate::conformance::DatastoreBench
 #[macro_export]
 macro_rules! datastore_conformance {
     ($bench:expr) => {
         $crate::datastore_cases! { [$crate::conformance_tests] datastore, $bench }
+        $crate::history_conformance! { $crate::conformance::OfDatastore::new($bench) }
+    };
+}
+
+/// Makes a test of each case for a [`History`] alone, such as a replica that is only read:
+/// `history_conformance!(bench)`, where `bench` is an expression that makes a [`HistoryBench`].
+///
+/// [`History`]: grange_interfaces::History
+/// [`HistoryBench`]: crate::conformance::HistoryBench
+#[macro_export]
+macro_rules! history_conformance {
+    ($bench:expr) => {
+        $crate::history_cases! { [$crate::conformance_tests] history, $bench }
     };
 }
 
@@ -105,6 +119,9 @@ macro_rules! failing_cases {
     (datastore, $bench:expr) => {
         $crate::datastore_cases! { [$crate::conformance_failing] datastore, $bench }
     };
+    (history, $bench:expr) => {
+        $crate::history_cases! { [$crate::conformance_failing] history, $bench }
+    };
     (artifacts, $bench:expr) => {
         $crate::artifacts_cases! { [$crate::conformance_failing] artifacts, $bench }
     };
@@ -128,6 +145,38 @@ macro_rules! failing_cases {
     };
 }
 
+/// The names of the cases of a suite, in its order: `suite_cases!(datastore)`.
+#[macro_export]
+macro_rules! suite_cases {
+    (datastore) => {
+        $crate::datastore_cases! { [$crate::conformance_names] datastore }
+    };
+    (history) => {
+        $crate::history_cases! { [$crate::conformance_names] history }
+    };
+    (artifacts) => {
+        $crate::artifacts_cases! { [$crate::conformance_names] artifacts }
+    };
+    (transport) => {
+        $crate::transport_cases! { [$crate::conformance_names] transport }
+    };
+    (local_store) => {
+        $crate::local_store_cases! { [$crate::conformance_names] local_store }
+    };
+    (builder) => {
+        $crate::builder_cases! { [$crate::conformance_names] builder }
+    };
+    (hook) => {
+        $crate::hook_cases! { [$crate::conformance_names] hook }
+    };
+    (policy) => {
+        $crate::policy_cases! { [$crate::conformance_names] policy }
+    };
+    (delivery) => {
+        $crate::delivery_cases! { [$crate::conformance_names] delivery }
+    };
+}
+
 /// The cases, given to another macro.
 #[doc(hidden)]
 #[macro_export]
@@ -137,14 +186,23 @@ macro_rules! datastore_cases {
             terms_grow, a_new_store_is_empty, exclusive_is_refused_while_another_holds_it,
             a_lower_term_writes_nothing, a_fenced_commit_is_there_or_never_comes,
             a_commit_is_durable, a_commit_is_read_as_a_whole, a_refused_commit_writes_nothing,
-            repeating_is_one_commit, gaps_are_refused, later_changes_count,
-            removing_nothing_does_nothing, an_empty_batch_is_a_commit,
-            load_gives_what_lives, load_gives_each_record_once, load_is_of_one_moment,
-            get_keeps_the_order_of_keys, get_gives_what_was_put, facts_come_in_order_and_pages,
-            finished_comes_in_order_and_pages, every_filter_filters, finished_follows_changes,
-            items_come_in_order_and_pages, items_follow_changes,
-            derivations_come_in_order_and_pages,
-            counts_follow_changes, every_reader_sees_what_was_acknowledged,
+            repeating_is_one_commit, gaps_are_refused, removing_nothing_does_nothing,
+            an_empty_batch_is_a_commit, load_gives_what_lives, load_gives_each_record_once,
+            load_is_of_one_moment, every_reader_sees_what_was_acknowledged,
+        }
+    };
+}
+
+/// The cases, given to another macro.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! history_cases {
+    ([$($then:tt)+] $($what:tt)*) => {
+        $($then)+! { $($what)* =>
+            get_keeps_the_order_of_keys, get_gives_what_was_put, later_changes_count,
+            facts_come_in_order_and_pages, finished_comes_in_order_and_pages,
+            every_filter_filters, finished_follows_changes, items_come_in_order_and_pages,
+            items_follow_changes, derivations_come_in_order_and_pages, counts_follow_changes,
         }
     };
 }
@@ -293,4 +351,13 @@ macro_rules! conformance_failing {
         )*
         failing
     }};
+}
+
+/// The names of the cases.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! conformance_names {
+    ($suite:ident => $($case:ident,)*) => {
+        [$(stringify!($case)),*]
+    };
 }

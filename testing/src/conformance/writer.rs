@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use futures::TryStreamExt;
 use grange_interfaces::{Claim, Datastore, StoreError};
-use grange_model::{Batch, Change, Fact, FactNumber, Key, Record, Seq, Term, Timestamp};
+use grange_model::{
+    Batch, BuildState, Change, Fact, FactNumber, Key, Record, Seq, Term, Timestamp,
+};
+
+use crate::sample;
 
 /// Claims a store and counts its commits.
 pub(super) struct Writer<S> {
@@ -42,7 +46,11 @@ impl<S: Datastore> Writer<S> {
         facts: Vec<Fact>,
         changes: Vec<Change>,
     ) -> Result<(), StoreError> {
-        let batch = self.batch(facts, changes);
+        self.commit(self.batch(facts, changes)).await
+    }
+
+    /// Commits this.
+    pub(super) async fn commit(&mut self, batch: Arc<Batch>) -> Result<(), StoreError> {
         self.store
             .commit(self.term, self.seq.next(), Arc::clone(&batch))
             .await?;
@@ -85,4 +93,23 @@ impl<S: Datastore> Writer<S> {
         assert_eq!(found.len(), 1, "one key has one answer");
         found.remove(0)
     }
+}
+
+/// One record of each kind, and what they need.
+pub(super) fn one_of_each() -> Vec<Record> {
+    vec![
+        Record::Agent(sample::agent(1)),
+        Record::Hook(sample::hook(1)),
+        Record::Derivation(sample::derivation(1)),
+        Record::DerivationText {
+            derivation: sample::digest(1),
+            text: b"Derive(\xff\0)".to_vec(),
+        },
+        Record::Build(sample::build(1, 0, 1)),
+        Record::Attempt(sample::attempt(0, 1)),
+        Record::Item(sample::item_record(1)),
+        Record::Failure(sample::failure(2)),
+        Record::Finished(sample::finished(2, 2, BuildState::Failed)),
+        Record::Upstream(sample::upstream_record(1)),
+    ]
 }

@@ -34,8 +34,16 @@ enum Defect {
     BlamesItself,
     /// Says of every failure that it was another one.
     DropsStatus,
+    /// Knows but success and failure: every status is 1.
+    RoundsStatus,
     /// Makes half of what failed valid.
     LeavesHalf,
+    /// Makes the outputs valid that are there, where others are not.
+    LeavesParts,
+    /// Takes outputs of any hash.
+    BelievesHashes,
+    /// Takes every hash for one of the contents of a file.
+    HashesContents,
     /// Leaves processes running.
     LeavesProcesses,
     /// Goes on when it is told to stop.
@@ -142,6 +150,15 @@ impl Broken {
     }
 }
 
+/// Whether it has failed because an output is missing.
+fn is_missing(done: &Result<Built, BuildError>) -> bool {
+    let kind = match done {
+        Err(BuildError::Failed { kind, .. }) => Some(kind),
+        _ => None,
+    };
+    matches!(kind, Some(FailureKind::MissingOutput(_)))
+}
+
 #[async_trait]
 impl Builder for Broken {
     fn offers(&self) -> Offers {
@@ -172,6 +189,16 @@ impl Builder for Broken {
                     max_silent_ms: u64::from(u32::MAX),
                     ..limits
                 };
+            }
+            Defect::BelievesHashes | Defect::HashesContents => {
+                let derivation = Arc::make_mut(&mut job.derivation);
+                for output in derivation.outputs.values_mut() {
+                    if self.defect == Defect::BelievesHashes {
+                        output.fixed = None;
+                    } else if let Some(fixed) = &mut output.fixed {
+                        fixed.recursive = false;
+                    }
+                }
             }
             Defect::BuildsOver => {
                 for output in job.derivation.outputs.values() {
@@ -211,6 +238,7 @@ impl Builder for Broken {
             Defect::LeavesHalf if matches!(done, Err(BuildError::Failed { .. })) => {
                 self.put(&job, b"half").await;
             }
+            Defect::LeavesParts if is_missing(&done) => self.put(&job, b"half").await,
             Defect::LosesModes if done.is_ok() => {
                 for output in job.derivation.outputs.values() {
                     let nar = self.store.export(&output.path).await.unwrap();
@@ -226,6 +254,13 @@ impl Builder for Broken {
         }
         match done {
             Ok(built) => Ok(self.change(built)),
+            Err(BuildError::Failed {
+                kind: FailureKind::Exit(_),
+                message,
+            }) if self.defect == Defect::RoundsStatus => {
+                let kind = FailureKind::Exit(1);
+                Err(BuildError::Failed { kind, message })
+            }
             Err(BuildError::Failed { message, .. }) if self.defect == Defect::DropsStatus => {
                 let kind = FailureKind::Other;
                 Err(BuildError::Failed { kind, message })
@@ -255,6 +290,10 @@ crate::found! {
     ];
     an_output_that_is_built_over: BuildsOver => [an_output_in_the_way_is_a_setup_failure];
     an_input_that_is_not_named: BlamesItself => [a_missing_input_is_a_setup_failure];
+    a_rounded_status: RoundsStatus => [a_failure_says_how_and_leaves_nothing];
+    a_part_of_the_outputs: LeavesParts => [a_missing_output_is_a_failure];
+    a_believed_hash: BelievesHashes => [a_wrong_hash_is_a_failure];
+    a_hash_of_something_else: HashesContents => [a_fixed_output_has_its_hash];
     a_dropped_status: DropsStatus => [
         a_failure_says_how_and_leaves_nothing,
         a_missing_output_is_a_failure,

@@ -25,8 +25,12 @@ enum Defect {
     GivesAtOnce,
     /// Gives hooks a history with nothing in it.
     GivesOtherHistories,
+    /// Gives facts before they are written.
+    GivesFirst,
     /// Leaves out every third fact.
     Skips,
+    /// Says of every fact that it was tried once more than it was.
+    CountsFromOne,
     /// Never says that a fact was tried before.
     ForgetsTries,
     /// Takes a fact that was put off for one that was taken.
@@ -78,7 +82,10 @@ impl Bench {
 
 /// Writes commits one after the other.
 struct Journal {
+    defect: Defect,
     datastore: Arc<MemoryDatastore>,
+    /// What is to be written.
+    early: Mutex<Vec<NumberedFact>>,
     place: tokio::sync::Mutex<(Term, Seq, FactNumber)>,
 }
 
@@ -93,6 +100,10 @@ impl Journal {
             facts,
             changes,
         };
+        if self.defect == Defect::GivesFirst {
+            self.early.lock().unwrap().extend(batch.numbered_facts());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
         let done = self.datastore.commit(term, seq.next(), Arc::new(batch));
         if done.await.is_err() {
             // It was killed.
@@ -118,6 +129,8 @@ impl DeliveryBench for Bench {
         let claimed = datastore.claim(Claim::Exclusive).await.unwrap();
         let place = (claimed.term, claimed.seq, claimed.fact);
         let journal = Arc::new(Journal {
+            defect: self.defect,
+            early: Mutex::default(),
             datastore: Arc::clone(&datastore),
             place: tokio::sync::Mutex::new(place),
         });
@@ -241,6 +254,13 @@ impl Follower {
         let Ok(mut page) = page else {
             return;
         };
+        let known = page
+            .entries
+            .last()
+            .map_or(self.record.cursor, |it| it.number);
+        let early = self.journal.early.lock().unwrap().clone().into_iter();
+        page.entries
+            .extend(early.filter(|fact| fact.number > known));
         let last = page.entries.last().map(|fact| fact.number);
         if self.defect == Defect::Reorders {
             page.entries.reverse();
@@ -341,7 +361,8 @@ impl Follower {
             Defect::GivesOtherHistories => &nothing,
             _ => &*self.journal.datastore,
         };
-        let mut delivery = Delivery { fact, tries: 0 };
+        let tries = u32::from(self.defect == Defect::CountsFromOne);
+        let mut delivery = Delivery { fact, tries };
         loop {
             let once = self.hook.deliver(&delivery, history);
             let answer = match self.defect {
@@ -377,7 +398,6 @@ crate::found! {
     ];
     two_facts_at_once: GivesAtOnce => [
         facts_come_in_order_and_one_at_a_time,
-        facts_are_written_before_they_come,
         a_retried_fact_comes_again_before_others,
         a_rejected_fact_holds_back_its_build,
         what_was_not_taken_comes_after_a_crash,
@@ -387,14 +407,11 @@ crate::found! {
         a_hook_that_blocks_holds_nothing_up,
         a_hook_that_panics_takes_nobody_along,
     ];
-    another_history: GivesOtherHistories => [
+    another_history: GivesOtherHistories => [facts_are_written_before_they_come];
+    a_fact_that_comes_too_early: GivesFirst => [facts_are_written_before_they_come];
+    a_try_too_many: CountsFromOne => [
         facts_come_in_order_and_one_at_a_time,
-        facts_are_written_before_they_come,
         a_retried_fact_comes_again_before_others,
-        a_rejected_fact_holds_back_its_build,
-        what_was_not_taken_comes_after_a_crash,
-        a_hook_that_blocks_holds_nothing_up,
-        a_hook_that_panics_takes_nobody_along,
     ];
     skipped_facts: Skips => [
         facts_come_in_order_and_one_at_a_time,
@@ -430,12 +447,12 @@ crate::found! {
         what_was_not_taken_comes_after_a_crash,
     ];
     a_cursor_apart: CommitsApart => [
-        a_cursor_survives_a_crash,
         requests_are_done_once,
+        a_cursor_survives_a_crash,
     ];
     a_forgotten_request: ForgetsRequests => [
-        a_cursor_survives_a_crash,
         requests_are_done_once,
+        a_cursor_survives_a_crash,
         requests_say_their_cause,
         hooks_in_a_row_end,
     ];

@@ -27,6 +27,8 @@ enum Defect {
     Blocks,
     /// Puts off for ever what it does not care for.
     NeverTakes,
+    /// Puts off for ever what it could take.
+    NeverTakesKnown,
     /// Panics where a derivation is not known any more.
     ExpectsDerivations,
     /// Puts off for ever what is not known any more.
@@ -37,6 +39,10 @@ enum Defect {
     AsksOnce,
     /// Asks for what the process has counted so far.
     Counts,
+    /// Asks for something else in each process.
+    CountsProcesses,
+    /// Panics where the history cannot be read.
+    ExpectsHistories,
     /// Takes a history that it cannot read for one with nothing in it.
     SwallowsErrors,
     /// Rejects what it cannot look up now.
@@ -56,6 +62,7 @@ enum Defect {
 struct Broken {
     defect: Defect,
     name: String,
+    opened: u32,
     given: AtomicU32,
 }
 
@@ -73,6 +80,7 @@ impl HookBench for Bench {
         Arc::new(Broken {
             defect: self.0,
             name,
+            opened,
             given: AtomicU32::new(first),
         })
     }
@@ -108,6 +116,7 @@ impl Hook for Broken {
         let known = match history.get(&[Key::Derivation(derivation)]).await {
             Ok(found) => found.into_iter().flatten().next().is_some(),
             Err(_) if self.defect == Defect::SwallowsErrors => false,
+            Err(error) if self.defect == Defect::ExpectsHistories => panic!("{error}"),
             Err(error) if self.defect == Defect::RejectsErrors => {
                 return Err(HookError::Reject(error.to_string()));
             }
@@ -115,6 +124,9 @@ impl Hook for Broken {
         };
         match self.defect {
             Defect::ExpectsDerivations => assert!(known, "the derivation is there"),
+            Defect::NeverTakesKnown if known => {
+                return Err(HookError::Retry("not that".into()));
+            }
             Defect::WaitsForDerivations if !known => {
                 return Err(HookError::Retry("it may come back".into()));
             }
@@ -143,6 +155,7 @@ impl Hook for Broken {
                 };
             }
             Defect::Counts => spec.priority = given as i32,
+            Defect::CountsProcesses => spec.priority = self.opened as i32,
             _ => {}
         }
         let mut requests = vec![Request::Build(spec.clone())];
@@ -160,8 +173,8 @@ crate::found! {
     a_name_that_changes: ChangesItsName => [its_name_stays];
     a_name_for_each_process: IsAnotherEachTime => [its_name_stays];
     a_panic: Panics => [
-        its_name_stays,
         facts_of_all_kinds_are_answered,
+        its_name_stays,
         what_is_not_known_is_answered,
         a_fact_that_comes_again_is_answered_again,
         a_new_process_answers_the_same,
@@ -169,8 +182,8 @@ crate::found! {
         what_it_asks_for_can_be_done,
     ];
     a_fact_that_is_never_answered: Blocks => [
-        its_name_stays,
         facts_of_all_kinds_are_answered,
+        its_name_stays,
         what_is_not_known_is_answered,
         a_fact_that_comes_again_is_answered_again,
         a_new_process_answers_the_same,
@@ -181,6 +194,7 @@ crate::found! {
         facts_of_all_kinds_are_answered,
         what_is_not_known_is_answered,
     ];
+    a_known_fact_that_is_never_taken: NeverTakesKnown => [facts_of_all_kinds_are_answered];
     an_unknown_derivation: ExpectsDerivations => [what_is_not_known_is_answered];
     an_endless_wait: WaitsForDerivations => [what_is_not_known_is_answered];
     a_memory: Remembers => [
@@ -197,6 +211,11 @@ crate::found! {
         a_new_process_answers_the_same,
         an_unavailable_history_is_a_retry,
     ];
+    a_count_of_processes: CountsProcesses => [
+        a_new_process_answers_the_same,
+        an_unavailable_history_is_a_retry,
+    ];
+    a_panic_without_a_history: ExpectsHistories => [an_unavailable_history_is_a_retry];
     a_swallowed_error: SwallowsErrors => [an_unavailable_history_is_a_retry];
     a_rejected_error: RejectsErrors => [an_unavailable_history_is_a_retry];
     a_missing_id: MintsNothing => [what_it_asks_for_can_be_done];

@@ -39,6 +39,8 @@ enum Defect {
     LosesReferences,
     /// Exports other bytes.
     ExportsOthers,
+    /// Exports links that lead elsewhere.
+    ExportsOtherLinks,
     /// Exports all but the last piece.
     ExportsLess,
     /// Exports nothing for what is not there.
@@ -61,6 +63,8 @@ enum Defect {
     IgnoresBytes,
     /// Deletes what is being exported.
     CutsExports,
+    /// Collects what is being exported.
+    CollectsExports,
 }
 
 #[derive(Debug)]
@@ -227,12 +231,25 @@ impl LocalStore for Broken {
                 };
                 Ok(nar.map(other).boxed())
             }
+            Defect::ExportsOtherLinks => {
+                let nar = self.inner.export(path).await?;
+                let nar = bytes_of(nar, usize::MAX).await;
+                let mut nar = nar.map_err(LocalStoreError::Body)?.to_vec();
+                let target = b"../no where";
+                let at = nar.windows(target.len()).position(|it| it == target);
+                if let Some(at) = at {
+                    nar[at..at + 2].copy_from_slice(b"__");
+                }
+                // It is in use as long as it is read.
+                let held = self.inner.export(path).await?.take(0);
+                Ok(pieces(&nar).chain(held).boxed())
+            }
             Defect::ExportsLess => {
                 let pieces: Vec<_> = self.inner.export(path).await?.collect().await;
                 let most = pieces.len() - 1;
                 Ok(stream::iter(pieces).take(most).boxed())
             }
-            Defect::CutsExports => {
+            Defect::CutsExports | Defect::CollectsExports => {
                 // Nobody is told that it is in use.
                 let pieces: Vec<_> = self.inner.export(path).await?.collect().await;
                 let (inner, path) = (self.inner.clone(), path.clone());
@@ -243,7 +260,10 @@ impl LocalStore for Broken {
                         found[0].is_some().then_some(piece)
                     }
                 };
-                Ok(stream::iter(pieces).filter_map(still).boxed())
+                match self.defect {
+                    Defect::CutsExports => Ok(stream::iter(pieces).filter_map(still).boxed()),
+                    _ => Ok(stream::iter(pieces).boxed()),
+                }
             }
             _ => self.inner.export(path).await,
         }
@@ -325,8 +345,8 @@ crate::found! {
     a_refused_self_reference: RefusesItself => [an_item_may_refer_to_itself];
     half_an_import: LeavesHalf => [an_import_that_breaks_off_leaves_nothing];
     an_import_that_goes_on: FinishesForOthers => [
-        what_is_valid_is_not_read_again,
         an_import_that_is_given_up_leaves_nothing,
+        what_is_valid_is_not_read_again,
     ];
     a_body_that_is_read_again: ReadsAgain => [what_is_valid_is_not_read_again];
     a_refused_second_import: RefusesSecond => [the_same_import_at_once_is_one];
@@ -336,6 +356,7 @@ crate::found! {
         an_item_may_refer_to_itself,
         items_outlive_their_process,
     ];
+    another_link: ExportsOtherLinks => [an_import_is_what_is_exported];
     other_bytes: ExportsOthers => [
         an_import_is_what_is_exported,
         what_is_valid_is_not_read_again,
@@ -377,6 +398,7 @@ crate::found! {
     ];
     a_look_that_deletes: AlwaysDeletes => [looking_for_garbage_deletes_nothing];
     too_much_garbage: IgnoresBytes => [garbage_stops_when_it_is_enough];
+    an_export_that_is_collected: CollectsExports => [what_is_exported_is_no_garbage];
     a_cut_export: CutsExports => [
         an_export_is_whole_or_an_error,
         what_is_exported_is_no_garbage,

@@ -175,17 +175,33 @@ impl PolicyBench for Defect {
     }
 }
 
-found! { policy, |defect: Defect| defect;
+found! {
+    policy, |defect: Defect| defect;
     nothing_is_wrong: None => [];
     keys_that_count: CountsQuestions => [keys_follow_from_the_candidate];
-    keys_by_chance: Random => [keys_follow_from_the_candidate, later_ones_do_not_overtake_their_like, nobody_starves];
+    keys_by_chance: Random => [
+        keys_follow_from_the_candidate,
+        later_ones_do_not_overtake_their_like,
+        nobody_starves,
+    ];
     keys_by_the_clock: LooksAtTheClock => [keys_follow_from_the_candidate];
     the_newest_first: LastInFirstOut => [later_ones_do_not_overtake_their_like, nobody_starves];
-    a_priority_without_a_key: Overflows => [keys_follow_from_the_candidate, any_candidate_has_a_key, later_ones_do_not_overtake_their_like];
-    a_name_without_a_key: WantsNames => [keys_follow_from_the_candidate, any_candidate_has_a_key, later_ones_do_not_overtake_their_like];
+    a_priority_without_a_key: Overflows => [
+        any_candidate_has_a_key,
+        keys_follow_from_the_candidate,
+        later_ones_do_not_overtake_their_like,
+    ];
+    a_name_without_a_key: WantsNames => [
+        any_candidate_has_a_key,
+        keys_follow_from_the_candidate,
+        later_ones_do_not_overtake_their_like,
+    ];
     some_always_first: Starves => [nobody_starves];
     places_that_count: CountsPlaces => [fits_follow_from_the_arguments];
-    a_seat_without_a_fit: DividesByRoom => [fits_follow_from_the_arguments, any_seat_has_a_fit];
-    places_by_chance: PlacesByHash => [fits_follow_from_the_arguments, the_same_farm_is_the_same_run];
+    a_seat_without_a_fit: DividesByRoom => [any_seat_has_a_fit, fits_follow_from_the_arguments];
+    places_by_chance: PlacesByHash => [
+        the_same_farm_is_the_same_run,
+        fits_follow_from_the_arguments,
+    ];
     a_look_that_is_too_short: LooksAtOne => [who_must_not_have_one_gets_another];
 }

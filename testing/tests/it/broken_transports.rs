@@ -1,12 +1,14 @@
 //! Each of these breaks one sentence of the contract, and the case for that sentence fails.
 
 use std::mem::ManuallyDrop;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::future::ready;
-use futures::stream::{self, StreamExt};
+use futures::stream::{self, StreamExt, TryStreamExt};
 use grange_interfaces::message::{Answer, Message};
 use grange_interfaces::{Body, Endpoint, Fault, Peer, Refusal, Secret, Stop, empty_body};
 use grange_testing::MemoryTransport;
@@ -35,7 +37,9 @@ enum Defect {
     TruncatesBodies,
     /// Holds the first 60 MiB of a body before it sends any.
     CollectsBodies,
-    /// The same for the body of an answer.
+    /// Reads up to a thousand pieces of a body before anybody wants them.
+    ReadsAhead,
+    /// The same as `CollectsBodies` for the body of an answer.
     CollectsAnswers,
     /// Takes an error for the end of a body.
     EndsQuietly,
@@ -49,12 +53,18 @@ enum Defect {
     OneAtATime,
     /// Goes on with calls that were dropped.
     SwallowsDrops,
+    /// Takes the end of a call for the end of its body.
+    EndsWithItsCall,
+    /// Answers when the body has been read.
+    WaitsForBodies,
     /// Goes on with bodies of answers that were dropped.
     KeepsBodies,
     /// Ends what runs when it is told to stop.
     CutsWhatRuns,
     /// Never stops.
     NeverStops,
+    /// Says nothing to who calls after the end.
+    SaysNothing,
 }
 
 struct Bench(Defect);
@@ -68,6 +78,8 @@ impl TransportBench for Bench {
             defect,
             parked: Mutex::default(),
         });
+        let ended = Arc::new(AtomicBool::new(false));
+        let end = Arc::clone(&ended);
         let (stopper, stop) = Stop::new();
         let cut = stop.clone();
         let stop = match defect {
@@ -86,10 +98,12 @@ impl TransportBench for Bench {
                 () = cut => {}
                 () = server.serve(far, stop) => {}
             }
+            end.store(true, Ordering::SeqCst);
         });
         let near = Near {
             inner: client,
             defect,
+            ended,
             turn: tokio::sync::Mutex::default(),
         };
         Link {
@@ -111,6 +125,8 @@ impl TransportBench for Bench {
 struct Near {
     inner: MemoryTransport,
     defect: Defect,
+    /// Nobody serves any more.
+    ended: Arc<AtomicBool>,
     turn: tokio::sync::Mutex<()>,
 }
 
@@ -129,6 +145,7 @@ impl Endpoint for Near {
         };
         let body = match (self.defect, body) {
             (Defect::CollectsBodies, Some(body)) => Some(collected(body).await),
+            (Defect::ReadsAhead, Some(body)) => Some(ahead(body)),
             (Defect::EndsQuietly, Some(body)) => Some(quiet(body)),
             (Defect::TruncatesBodies, Some(body)) => Some(cut(body)),
             (_, body) => body,
@@ -137,6 +154,9 @@ impl Endpoint for Near {
             Defect::OneAtATime => Some(self.turn.lock().await),
             _ => None,
         };
+        if self.defect == Defect::SaysNothing && self.ended.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         let inner = self.inner.clone();
         let call = async move { inner.call(&peer, message, body).await };
         let answered = if self.defect == Defect::SwallowsDrops {
@@ -206,7 +226,17 @@ impl Endpoint for Far {
                 std::mem::swap(&mut self.parked.lock().unwrap().0, &mut body);
             }
         }
-        let (answer, body) = self.inner.call(local, message, body).await?;
+        let read = Arc::new(AtomicBool::new(body.is_none()));
+        let body = match self.defect {
+            Defect::EndsWithItsCall => body.map(ended_with_its_call),
+            Defect::WaitsForBodies => body.map(|body| noted(body, Arc::clone(&read))),
+            _ => body,
+        };
+        let answered = self.inner.call(local, message, body).await;
+        if self.defect == Defect::WaitsForBodies && !read.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        let (answer, body) = answered?;
         let body = match (self.defect, body) {
             (Defect::KeepsBodies, Some(body)) => {
                 let mut kept = ManuallyDrop::new(body);
@@ -230,6 +260,38 @@ async fn collected(body: Body) -> Body {
         held.push(piece);
     }
     stream::iter(held).chain(body).boxed()
+}
+
+/// A body that is read before anybody wants it.
+fn ahead(mut body: Body) -> Body {
+    let (sender, mut receiver) = tokio::sync::mpsc::channel(1_000);
+    tokio::spawn(async move {
+        while let Some(piece) = body.next().await {
+            if sender.send(piece).await.is_err() {
+                break;
+            }
+        }
+    });
+    stream::poll_fn(move |context| receiver.poll_recv(context)).boxed()
+}
+
+/// A body that ends where its call was given up.
+fn ended_with_its_call(body: Body) -> Body {
+    let is_dropped = |error: &std::io::Error| error.kind() == std::io::ErrorKind::UnexpectedEof;
+    let goes_on =
+        move |piece: &Result<Bytes, std::io::Error>| ready(!piece.as_ref().is_err_and(is_dropped));
+    body.take_while(goes_on).boxed()
+}
+
+/// A body of which is noted that it has ended.
+fn noted(body: Body, read: Arc<AtomicBool>) -> Body {
+    let end = Arc::clone(&read);
+    let body = body.inspect_err(move |_| read.store(true, Ordering::SeqCst));
+    let end = stream::poll_fn(move |_| {
+        end.store(true, Ordering::SeqCst);
+        Poll::Ready(None)
+    });
+    body.chain(end).boxed()
 }
 
 /// A body that ends where it should break off.
@@ -273,30 +335,39 @@ crate::found! {
         a_body_of_a_call_that_was_dropped_breaks_off,
         stopping_finishes_what_runs,
     ];
+    a_body_that_comes_too_early: ReadsAhead => [bodies_wait_for_their_reader];
     an_answers_body_held_whole: CollectsAnswers => [answers_bodies_wait_for_their_reader];
     a_short_success: EndsQuietly => [a_body_that_breaks_off_is_an_error];
     a_short_answer: EndsAnswersQuietly => [
         an_answers_body_that_breaks_off_is_an_error,
     ];
     a_body_that_was_not_given: GivesBodies => [
+        an_answer_without_a_body_has_none,
         messages_of_all_kinds_arrive,
         answers_of_all_kinds_arrive,
-        an_answer_without_a_body_has_none,
     ];
     mixed_bodies: MixesBodies => [calls_at_once_are_not_mixed];
     one_call_at_a_time: OneAtATime => [
-        calls_at_once_are_not_mixed,
         a_call_that_waits_holds_up_no_other,
+        calls_at_once_are_not_mixed,
     ];
     a_swallowed_cancellation: SwallowsDrops => [
         a_dropped_call_is_given_up,
         a_body_of_a_call_that_was_dropped_breaks_off,
     ];
+    a_call_that_ends_its_body: EndsWithItsCall => [
+        a_body_of_a_call_that_was_dropped_breaks_off,
+    ];
     a_body_that_goes_on: KeepsBodies => [an_answers_body_may_be_dropped];
+    an_answer_that_waits: WaitsForBodies => [
+        an_answer_may_come_before_the_body_was_read,
+        messages_of_all_kinds_arrive,
+    ];
     calls_that_are_cut: CutsWhatRuns => [stopping_finishes_what_runs];
     serving_without_end: NeverStops => [
-        stopping_finishes_what_runs,
         stopping_waits_for_nobody_who_waits,
+        stopping_finishes_what_runs,
         after_the_end_calls_are_refused,
     ];
+    silence_after_the_end: SaysNothing => [after_the_end_calls_are_refused];
 }

@@ -38,6 +38,35 @@ mod datastore {
     grange_testing::datastore_conformance!(Bench(MemoryDatastore::new()));
 }
 
+/// One that is filled from a list of commits.
+mod history {
+    use std::sync::Arc;
+
+    use grange_interfaces::{Claim, Datastore};
+    use grange_model::Batch;
+    use grange_testing::MemoryDatastore;
+    use grange_testing::conformance::HistoryBench;
+
+    struct Bench;
+
+    impl HistoryBench for Bench {
+        type History = MemoryDatastore;
+
+        async fn history(&self, commits: &[Arc<Batch>]) -> Arc<MemoryDatastore> {
+            let store = MemoryDatastore::new();
+            let mut claimed = store.claim(Claim::Exclusive).await.unwrap();
+            for batch in commits {
+                claimed.seq = claimed.seq.next();
+                let written = store.commit(claimed.term, claimed.seq, Arc::clone(batch));
+                written.await.unwrap();
+            }
+            Arc::new(store)
+        }
+    }
+
+    grange_testing::history_conformance!(Bench);
+}
+
 /// Through channels.
 mod transport {
     use std::sync::Arc;

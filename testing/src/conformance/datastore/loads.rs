@@ -6,9 +6,8 @@ use futures::TryStreamExt;
 use grange_interfaces::{Claim, Datastore};
 use grange_model::{Change, Key, Record};
 
-use super::commits::one_of_each;
 use crate::conformance::DatastoreBench;
-use crate::conformance::writer::Writer;
+use crate::conformance::writer::{Writer, one_of_each};
 use crate::sample;
 
 /// "Agents, hooks, attempts, unfinished builds and the derivations that these are of (nothing else)."

@@ -32,7 +32,7 @@ pub async fn what_was_not_taken_comes_after_a_crash(bench: &impl DeliveryBench) 
     }
     let heard: Vec<_> = heard.iter().filter_map(submission).collect();
     assert_eq!(heard, [&builds[..], &last].concat(), "facts are lost");
-    third.check();
+    third.check_turns();
 }
 
 /// "Under which name its cursor is kept": what a hook took and was answered for does not come again.

@@ -20,7 +20,7 @@ pub async fn facts_come_in_order_and_one_at_a_time(bench: &impl DeliveryBench) {
     let history = farm.history();
     for hook in &hooks {
         hook.hears_of(last[0]).await;
-        hook.check();
+        hook.check_turns();
         let heard = hook.facts();
         let all = journal(&*history).await;
         let from = all.iter().position(|fact| fact.number == heard[0].number);
@@ -41,6 +41,6 @@ pub async fn facts_are_written_before_they_come(bench: &impl DeliveryBench) {
     for build in ids(5) {
         farm.submit(&[build]).await;
         hook.hears_of(build).await;
-        hook.check();
+        hook.check_written();
     }
 }

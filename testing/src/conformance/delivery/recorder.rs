@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,8 +19,10 @@ pub(super) struct Recorder {
     part: Part,
     seen: Mutex<Vec<Delivery>>,
     busy: AtomicBool,
-    /// Whether two facts were given at once, or one before it was written.
-    pub(super) wrong: Mutex<Option<String>>,
+    /// Whether two facts were given at once.
+    at_once: Mutex<Option<String>>,
+    /// Whether one was given before it was written.
+    unwritten: Mutex<Option<String>>,
 }
 
 impl fmt::Debug for Recorder {
@@ -39,7 +41,8 @@ impl Recorder {
             part: Box::new(part),
             seen: Mutex::default(),
             busy: AtomicBool::new(false),
-            wrong: Mutex::default(),
+            at_once: Mutex::default(),
+            unwritten: Mutex::default(),
         })
     }
 
@@ -49,10 +52,7 @@ impl Recorder {
     }
 
     pub(super) fn seen(&self) -> Vec<Delivery> {
-        self.seen
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        lock(&self.seen).clone()
     }
 
     pub(super) fn facts(&self) -> Vec<NumberedFact> {
@@ -73,14 +73,19 @@ impl Recorder {
         until(|| self.submitted().contains(&build)).await;
     }
 
-    fn complain(&self, what: String) {
-        *self.wrong.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
+    /// Facts came one at a time.
+    pub(super) fn check_turns(&self) {
+        assert_eq!(*lock(&self.at_once), None);
     }
 
-    pub(super) fn check(&self) {
-        let wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
-        assert_eq!(*wrong, None);
+    /// Facts were written before they came.
+    pub(super) fn check_written(&self) {
+        assert_eq!(*lock(&self.unwritten), None);
     }
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[async_trait]
@@ -91,23 +96,18 @@ impl Hook for Recorder {
 
     async fn deliver(&self, delivery: &Delivery, history: &dyn History) -> Answer {
         if self.busy.swap(true, Ordering::SeqCst) {
-            self.complain(format!("{delivery:?} came before another was taken"));
+            let wrong = format!("{delivery:?} came before another was taken");
+            *lock(&self.at_once) = Some(wrong);
         }
         let number = delivery.fact.number;
         let before = FactNumber(number.0.saturating_sub(1));
         let written = history.facts(before, 1).await.map(|page| page.entries);
         if written.as_ref() != Ok(&vec![delivery.fact.clone()]) {
-            self.complain(format!(
-                "the journal has {written:?}, and {delivery:?} came"
-            ));
+            let wrong = format!("the journal has {written:?}, and {delivery:?} came");
+            *lock(&self.unwritten) = Some(wrong);
         }
         tokio::task::yield_now().await;
-        let seen = |all: &Mutex<Vec<Delivery>>| {
-            all.lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(delivery.clone());
-        };
-        seen(&self.seen);
+        lock(&self.seen).push(delivery.clone());
         let answer = (self.part)(delivery);
         self.busy.store(false, Ordering::SeqCst);
         answer

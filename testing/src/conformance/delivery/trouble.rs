@@ -23,7 +23,7 @@ pub async fn a_retried_fact_comes_again_before_others(bench: &impl DeliveryBench
     let farm = bench.start(vec![Arc::clone(&hook) as _]).await;
     farm.submit(&builds).await;
     hook.hears_of(builds[2]).await;
-    hook.check();
+    hook.check_turns();
     let heard: Vec<_> = hook
         .seen()
         .into_iter()
@@ -68,7 +68,7 @@ pub async fn a_rejected_fact_holds_back_its_build(bench: &impl DeliveryBench) {
     };
     for hook in [&picky, &other] {
         hook.hears_of(last[0]).await;
-        hook.check();
+        hook.check_turns();
         assert_eq!(of(hook, builds[1]), 2, "{hook:?}");
     }
     assert_eq!((of(&picky, bad), of(&other, bad)), (1, 2));
@@ -135,5 +135,5 @@ async fn goes_on_beside(bench: &impl DeliveryBench, bad: Arc<dyn Hook>) {
         farm.cancel(&[build]).await;
         good.hears_of(build).await;
     }
-    good.check();
+    good.check_turns();
 }

@@ -1,10 +1,10 @@
 //! Builds that have ended.
 
-use grange_interfaces::{Claim, FinishedFilter, History};
+use grange_interfaces::{FinishedFilter, History};
 use grange_model::{BuildId, BuildState, FinishedBuild, Key, Record};
 
-use crate::conformance::DatastoreBench;
-use crate::conformance::writer::Writer;
+use super::filled::Filled;
+use crate::conformance::HistoryBench;
 use crate::datastore::fits;
 use crate::sample;
 
@@ -51,37 +51,32 @@ async fn all(store: &dyn History, filter: &FinishedFilter, limit: usize) -> Vec<
 }
 
 /// "Finished builds in the order of their ids, behind `after`, at most `limit`."
-pub async fn finished_comes_in_order_and_pages(bench: &impl DatastoreBench) {
-    let mut writer = Writer::claim(bench.open().await, Claim::Exclusive).await;
+pub async fn finished_comes_in_order_and_pages(bench: &impl HistoryBench) {
+    let mut filled = Filled::new(bench);
     let expected = mixture(20);
     // They do not end in the order of their ids.
     for step in [1, 0] {
         let some = expected.iter().rev().skip(step).step_by(2).cloned();
-        writer.put(some.map(Record::Finished).collect()).await;
+        filled.put(some.map(Record::Finished).collect());
     }
     let filter = FinishedFilter::default();
+    let history = filled.history().await;
     for limit in [1, 3, 19, 20, 21, usize::MAX] {
         assert_eq!(
-            all(&*writer.store, &filter, limit).await,
+            all(&*history, &filter, limit).await,
             expected,
             "at most {limit}"
         );
     }
-    let none = writer
-        .store
-        .finished(&filter, None, 0)
-        .await
-        .expect("it reads");
+    let none = history.finished(&filter, None, 0).await.expect("it reads");
     assert!(none.entries.is_empty() && none.more);
     let id = |number| Some(sample::build_id(number));
-    let page = writer
-        .store
+    let page = history
         .finished(&filter, id(17), 10)
         .await
         .expect("it reads");
     assert!(page.entries == expected[18..] && !page.more);
-    let page = writer
-        .store
+    let page = history
         .finished(&filter, id(1_000), 10)
         .await
         .expect("it reads");
@@ -89,12 +84,10 @@ pub async fn finished_comes_in_order_and_pages(bench: &impl DatastoreBench) {
 }
 
 /// Every [`FinishedFilter`], alone and with the others, gives what fits it and nothing else.
-pub async fn every_filter_filters(bench: &impl DatastoreBench) {
-    let mut writer = Writer::claim(bench.open().await, Claim::Exclusive).await;
+pub async fn every_filter_filters(bench: &impl HistoryBench) {
+    let mut filled = Filled::new(bench);
     let builds = mixture(90);
-    writer
-        .put(builds.iter().cloned().map(Record::Finished).collect())
-        .await;
+    filled.put(builds.iter().cloned().map(Record::Finished).collect());
     let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
     let tags = [
         vec![],
@@ -110,6 +103,7 @@ pub async fn every_filter_filters(bench: &impl DatastoreBench) {
         Some(ENDS[2]),
         Some(BuildState::Ready),
     ];
+    let history = filled.history().await;
     let mut hits = 0;
     for state in states {
         for tags in &tags {
@@ -126,7 +120,7 @@ pub async fn every_filter_filters(bench: &impl DatastoreBench) {
                         let expected: Vec<_> =
                             builds.iter().filter(|build| fits(&filter, build)).collect();
                         hits += usize::from(!expected.is_empty());
-                        let found = all(&*writer.store, &filter, 40).await;
+                        let found = all(&*history, &filter, 40).await;
                         assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{filter:?}");
                     }
                 }
@@ -137,8 +131,8 @@ pub async fn every_filter_filters(bench: &impl DatastoreBench) {
 }
 
 /// A finished build that is put again or removed is found by what it has now, and by nothing else.
-pub async fn finished_follows_changes(bench: &impl DatastoreBench) {
-    let mut writer = Writer::claim(bench.open().await, Claim::Exclusive).await;
+pub async fn finished_follows_changes(bench: &impl HistoryBench) {
+    let mut filled = Filled::new(bench);
     let mut first = sample::finished(1, 1, BuildState::FailedDependency);
     first.build.spec.tags = sample::tags(2);
     let mut second = sample::finished(1, 2, BuildState::FailedDependency);
@@ -168,26 +162,27 @@ pub async fn finished_follows_changes(bench: &impl DatastoreBench) {
         }));
         filters
     };
-    writer.put(vec![Record::Finished(first.clone())]).await;
-    writer.put(vec![Record::Finished(second.clone())]).await;
+    filled.put(vec![Record::Finished(first.clone())]);
+    filled.put(vec![Record::Finished(second.clone())]);
+    let history = filled.history().await;
     for filter in filters(&first).iter().chain(&filters(&second)) {
         let expected = if fits(filter, &second) {
             vec![second.clone()]
         } else {
             vec![]
         };
-        assert_eq!(all(&*writer.store, filter, 5).await, expected, "{filter:?}");
+        assert_eq!(all(&*history, filter, 5).await, expected, "{filter:?}");
     }
-    writer
-        .remove(vec![Key::Finished(sample::build_id(1))])
-        .await;
+    filled.remove(vec![Key::Finished(sample::build_id(1))]);
+    let history = filled.history().await;
     for filter in filters(&first).iter().chain(&filters(&second)) {
-        assert_eq!(all(&*writer.store, filter, 5).await, [], "{filter:?}");
+        assert_eq!(all(&*history, filter, 5).await, [], "{filter:?}");
     }
-    writer.put(vec![Record::Finished(first.clone())]).await;
+    filled.put(vec![Record::Finished(first.clone())]);
+    let history = filled.history().await;
     for filter in filters(&first) {
         assert_eq!(
-            all(&*writer.store, &filter, 5).await,
+            all(&*history, &filter, 5).await,
             [first.clone()],
             "{filter:?}"
         );
@@ -195,26 +190,25 @@ pub async fn finished_follows_changes(bench: &impl DatastoreBench) {
 }
 
 /// "How many finished builds there are in each state."
-pub async fn counts_follow_changes(bench: &impl DatastoreBench) {
-    let mut writer = Writer::claim(bench.open().await, Claim::Exclusive).await;
+pub async fn counts_follow_changes(bench: &impl HistoryBench) {
+    let mut filled = Filled::new(bench);
     let builds = mixture(30);
-    writer
-        .put(builds.iter().cloned().map(Record::Finished).collect())
-        .await;
+    filled.put(builds.iter().cloned().map(Record::Finished).collect());
     let ids: Vec<BuildId> = builds.iter().map(|build| build.build.spec.id).collect();
     let mut now = builds;
     for (index, build) in now.iter_mut().enumerate().take(10) {
         build.state = ENDS[index % 3];
     }
-    writer
-        .put(now[..10].iter().cloned().map(Record::Finished).collect())
-        .await;
+    filled.put(now[..10].iter().cloned().map(Record::Finished).collect());
     let gone = ids[5..25].iter().map(|id| Key::Finished(*id));
-    writer.remove(gone.clone().chain(gone).collect()).await;
+    filled.remove(gone.clone().chain(gone).collect());
     now.drain(5..25);
-    drop(writer);
-    let writer = Writer::claim(bench.open().await, Claim::Exclusive).await;
-    let counts = writer.store.count_finished().await.expect("it reads");
+    let counts = filled
+        .history()
+        .await
+        .count_finished()
+        .await
+        .expect("it reads");
     for state in ENDS {
         let expected = now.iter().filter(|build| build.state == state).count() as u64;
         let counted: Vec<_> = counts.iter().filter(|(of, _)| *of == state).collect();

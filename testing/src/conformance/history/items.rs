@@ -1,10 +1,11 @@
 //! Items that are available.
 
-use grange_interfaces::{Claim, History};
+use grange_interfaces::History;
 use grange_model::{ItemRecord, Key, Record};
 
-use crate::conformance::DatastoreBench;
-use crate::conformance::writer::Writer;
+use super::filled::Filled;
+use crate::conformance::HistoryBench;
+use crate::conformance::writer::one_of_each;
 use crate::sample;
 
 /// Items in the order of their digests.
@@ -38,43 +39,50 @@ async fn all(store: &dyn History, limit: usize) -> Vec<ItemRecord> {
 
 /// "Items that are available, in the order of their digests, behind `after`, at most `limit`", among
 /// records of all other kinds.
-pub async fn items_come_in_order_and_pages(bench: &impl DatastoreBench) {
-    let mut writer = Writer::claim(bench.open().await, Claim::Exclusive).await;
-    let none = writer.store.items(None, 10).await.expect("it reads");
+pub async fn items_come_in_order_and_pages(bench: &impl HistoryBench) {
+    let mut filled = Filled::new(bench);
+    let none = filled
+        .history()
+        .await
+        .items(None, 10)
+        .await
+        .expect("it reads");
     assert!(none.entries.is_empty() && !none.more);
-    let others = super::commits::one_of_each().into_iter();
+    let others = one_of_each().into_iter();
     let others = others.filter(|record| !matches!(record, Record::Item(_)));
-    writer.put(others.collect()).await;
+    filled.put(others.collect());
     let expected = some(20);
     for step in [1, 0] {
         let some = expected.iter().rev().skip(step).step_by(2).cloned();
-        writer.put(some.map(Record::Item).collect()).await;
+        filled.put(some.map(Record::Item).collect());
     }
+    let history = filled.history().await;
     for limit in [1, 3, 19, 20, 21, usize::MAX] {
-        let found = all(&*writer.store, limit).await;
+        let found = all(&*history, limit).await;
         assert_eq!(found, expected, "at most {limit}");
     }
-    let none = writer.store.items(None, 0).await.expect("it reads");
+    let none = history.items(None, 0).await.expect("it reads");
     assert!(none.entries.is_empty() && none.more);
     let after = |at: usize| Some(expected[at].item.digest);
-    let page = writer.store.items(after(16), 10).await.expect("it reads");
+    let page = history.items(after(16), 10).await.expect("it reads");
     assert!(page.entries == expected[17..] && !page.more);
-    let page = writer.store.items(after(19), 10).await.expect("it reads");
+    let page = history.items(after(19), 10).await.expect("it reads");
     assert!(page.entries.is_empty() && !page.more);
 }
 
 /// What is put again counts as it is now, and what is removed is gone, also as a place to go on from.
-pub async fn items_follow_changes(bench: &impl DatastoreBench) {
-    let mut writer = Writer::claim(bench.open().await, Claim::Exclusive).await;
+pub async fn items_follow_changes(bench: &impl HistoryBench) {
+    let mut filled = Filled::new(bench);
     let mut expected = some(9);
     let records = expected.iter().cloned().map(Record::Item);
-    writer.put(records.collect()).await;
+    filled.put(records.collect());
     expected[4].blob = sample::blob(1_000);
-    writer.put(vec![Record::Item(expected[4].clone())]).await;
+    filled.put(vec![Record::Item(expected[4].clone())]);
     let gone = expected.remove(2);
     let key = Key::Item(gone.item.digest);
-    writer.remove(vec![key]).await;
-    assert_eq!(all(&*writer.store, 2).await, expected);
-    let behind = writer.store.items(Some(gone.item.digest), 100).await;
+    filled.remove(vec![key]);
+    let history = filled.history().await;
+    assert_eq!(all(&*history, 2).await, expected);
+    let behind = history.items(Some(gone.item.digest), 100).await;
     assert_eq!(behind.expect("it reads").entries, expected[2..]);
 }

@@ -1,23 +1,24 @@
 //! Records and facts.
 
-use grange_interfaces::{Claim, FinishedFilter, History};
-use grange_model::{BuildState, FactNumber, Key, Record, Timestamp};
+use grange_interfaces::History;
+use grange_model::{BuildState, Change, FactNumber, Key, Record, Timestamp};
 
-use super::commits::one_of_each;
-use crate::conformance::DatastoreBench;
-use crate::conformance::writer::Writer;
+use super::filled::Filled;
+use crate::conformance::HistoryBench;
+use crate::conformance::writer::one_of_each;
 use crate::sample;
 
 /// "The records under these keys, in the order of the keys."
-pub async fn get_keeps_the_order_of_keys(bench: &impl DatastoreBench) {
-    let mut writer = Writer::claim(bench.open().await, Claim::Exclusive).await;
-    writer.put(one_of_each()).await;
+pub async fn get_keeps_the_order_of_keys(bench: &impl HistoryBench) {
+    let mut filled = Filled::new(bench);
+    filled.put(one_of_each());
     let missing = Key::Agent(sample::agent_id(99));
     let mut keys = vec![missing.clone()];
     for record in one_of_each().iter().rev() {
         keys.extend([record.key(), missing.clone(), record.key()]);
     }
-    let found = writer.store.get(&keys).await.expect("it reads");
+    let history = filled.history().await;
+    let found = history.get(&keys).await.expect("it reads");
     let found: Vec<_> = found
         .iter()
         .map(|record| record.as_ref().map(Record::key))
@@ -27,12 +28,12 @@ pub async fn get_keeps_the_order_of_keys(bench: &impl DatastoreBench) {
         .map(|key| (*key != missing).then(|| key.clone()))
         .collect();
     assert_eq!(found, expected);
-    assert_eq!(writer.store.get(&[]).await, Ok(Vec::new()));
+    assert_eq!(history.get(&[]).await, Ok(Vec::new()));
 }
 
 /// What is put is what is given, whatever is in it.
-pub async fn get_gives_what_was_put(bench: &impl DatastoreBench) {
-    let mut writer = Writer::claim(bench.open().await, Claim::Exclusive).await;
+pub async fn get_gives_what_was_put(bench: &impl HistoryBench) {
+    let mut filled = Filled::new(bench);
     let mut records = one_of_each();
     let text = |length: u32| {
         (0..length)
@@ -60,9 +61,9 @@ pub async fn get_gives_what_was_put(bench: &impl DatastoreBench) {
     finished.ended_at = Timestamp(u64::MAX);
     finished.system = "ø\0".into();
     records.push(Record::Finished(finished));
-    writer.put(records.clone()).await;
+    filled.put(records.clone());
     for record in records {
-        let found = writer.get(record.key()).await;
+        let found = filled.get(record.key()).await;
         assert!(
             found.as_ref() == Some(&record),
             "{:?} is something else",
@@ -72,21 +73,21 @@ pub async fn get_gives_what_was_put(bench: &impl DatastoreBench) {
 }
 
 /// "Facts behind `after`, in order, at most `limit`."
-pub async fn facts_come_in_order_and_pages(bench: &impl DatastoreBench) {
-    let mut writer = Writer::claim(bench.open().await, Claim::Exclusive).await;
+pub async fn facts_come_in_order_and_pages(bench: &impl HistoryBench) {
+    let mut filled = Filled::new(bench);
     let mut expected = Vec::new();
     for commit in [3_u32, 0, 1, 7, 2] {
         let last = expected.len() as u32;
         let facts: Vec<_> = (last..last + commit).map(sample::fact).collect();
-        let batch = writer.batch(facts.clone(), Vec::new());
+        let batch = filled.batch(facts.clone(), Vec::new());
         expected.extend(batch.numbered_facts());
-        writer.write(facts, Vec::new()).await;
+        filled.write(facts, Vec::new());
     }
     assert_eq!(expected.len(), 13);
+    let history = filled.history().await;
     for after in 0..15 {
         for limit in [0, 1, 2, 3, 5, 13, 100, usize::MAX] {
-            let page = writer
-                .store
+            let page = history
                 .facts(FactNumber(after), limit)
                 .await
                 .expect("it reads");
@@ -104,49 +105,41 @@ pub async fn facts_come_in_order_and_pages(bench: &impl DatastoreBench) {
             );
         }
     }
-    let page = writer
-        .store
+    let page = history
         .facts(FactNumber(u64::MAX), 5)
         .await
         .expect("it reads");
     assert!(page.entries.is_empty() && !page.more);
 }
 
-/// "Reads see at least every commit that was acknowledged before they began."
-pub async fn every_reader_sees_what_was_acknowledged(bench: &impl DatastoreBench) {
-    let mut writer = Writer::claim(bench.open().await, Claim::Exclusive).await;
-    let other = bench.open().await;
-    for number in 0..40 {
-        let build = sample::finished(number, 1, BuildState::Succeeded);
-        let key = Key::Finished(build.build.spec.id);
-        let change = grange_model::Change::Put(Record::Finished(build.clone()));
-        writer.write(vec![sample::fact(number)], vec![change]).await;
-        let store: &dyn History = if number % 2 == 0 {
-            &*writer.store
-        } else {
-            &*other
-        };
-        assert_eq!(
-            store.get(&[key]).await,
-            Ok(vec![Some(Record::Finished(build.clone()))])
-        );
-        let facts = store
-            .facts(FactNumber(u64::from(number)), 10)
-            .await
-            .expect("it reads");
-        assert_eq!(facts.entries.len(), 1);
-        let count: u64 = store
-            .count_finished()
-            .await
-            .expect("it reads")
-            .iter()
-            .map(|(_, count)| count)
-            .sum();
-        assert_eq!(count, u64::from(number) + 1);
-        let page = store
-            .finished(&FinishedFilter::default(), None, 100)
-            .await
-            .expect("it reads");
-        assert_eq!(page.entries.last(), Some(&build));
+/// "Changes apply in order, so that of two of one key the later counts."
+pub async fn later_changes_count(bench: &impl HistoryBench) {
+    let mut filled = Filled::new(bench);
+    for record in one_of_each() {
+        let needed = Change::Put(Record::Derivation(sample::derivation(1)));
+        let live = Change::Put(Record::Build(sample::build(1, 0, 1)));
+        let (put, remove) = (Change::Put(record.clone()), Change::Remove(record.key()));
+        let mut first = vec![needed.clone(), live, remove.clone(), put.clone()];
+        if matches!(record, Record::Derivation(_) | Record::Build(_)) {
+            first.swap(2, 3);
+            first.push(put.clone());
+            first.push(Change::Put(Record::Build(sample::build(1, 0, 1))));
+        }
+        filled.write(Vec::new(), first);
+        assert_eq!(filled.get(record.key()).await.as_ref(), Some(&record));
+        let gone = vec![Change::Remove(Key::Build(0)), put, remove];
+        filled.write(Vec::new(), gone);
+        assert_eq!(filled.get(record.key()).await, None, "{:?}", record.key());
     }
+    let mut second = sample::agent(1);
+    second.name = "another name".into();
+    let two = vec![
+        Record::Agent(sample::agent(1)),
+        Record::Agent(second.clone()),
+    ];
+    filled.put(two);
+    assert_eq!(
+        filled.get(Key::Agent(second.id)).await,
+        Some(Record::Agent(second))
+    );
 }

@@ -144,6 +144,10 @@ impl Drive {
     }
 
     fn check(&self) -> Result<(), Mismatch> {
+        // A bug that is put back must be seen from outside.
+        if cfg!(grange_bugs) {
+            return Ok(());
+        }
         let violation = self.core.check_invariants();
         violation.map_err(|it| Mismatch::new("the core's own invariants", it.to_string()))
     }

@@ -1,4 +1,4 @@
-//! What the example farms build: one derivation, with the shell of the machine.
+//! What the example farms build: a derivation or two, with the shell of the machine.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,23 +29,36 @@ pub fn hello() -> Result<Instantiated, BuilderError> {
         .instantiate()
 }
 
-/// Asks a farm to build it, waits, and fetches the output to `place`.
+/// A derivation that fails.
 ///
 /// # Errors
 ///
-/// The farm is not reached, refuses the build, or the build ends otherwise than well.
-pub async fn build_and_fetch(
+/// As [`hello`].
+pub fn failure() -> Result<Instantiated, BuilderError> {
+    let system = format!("{}-linux", std::env::consts::ARCH);
+    Builder::new(&StoreDir::guix(), "failure", system, "/bin/sh")
+        .arg("-c")
+        .arg("echo \"there is nothing to say\"; exit 3")
+        .instantiate()
+}
+
+/// Asks a farm to build something with this priority, and waits for its end.
+///
+/// # Errors
+///
+/// The farm is not reached, or refuses the build.
+pub async fn build(
     client: &Client,
-    place: &Path,
+    made: &Instantiated,
+    priority: i32,
 ) -> Result<BuildState, Box<dyn std::error::Error>> {
-    let hello = hello()?;
     let mut source = MemorySource::new();
-    source.add(&hello);
+    source.add(made);
     let id = BuildId(uuid::Uuid::now_v7());
     let request = BuildRequest {
         id,
-        derivation: hello.path.to_string(),
-        priority: 0,
+        derivation: made.path.to_string(),
+        priority,
         tags: Tags::new(),
         requires: Tags::new(),
         timeout_ms: Some(60_000),
@@ -59,12 +72,21 @@ pub async fn build_and_fetch(
     if let Some(Submission::Refused(refusal)) = submitted.submissions.into_iter().next() {
         return Err(refusal.into());
     }
-    let state = client
-        .wait([id])
-        .await?
-        .get(&id)
-        .copied()
-        .unwrap_or(BuildState::Canceled);
+    let ends = client.wait([id]).await?;
+    Ok(ends.get(&id).copied().unwrap_or(BuildState::Canceled))
+}
+
+/// Asks a farm to say hello, waits, and fetches the output to `place`.
+///
+/// # Errors
+///
+/// The farm is not reached, refuses the build, or the build ends otherwise than well.
+pub async fn build_and_fetch(
+    client: &Client,
+    place: &Path,
+) -> Result<BuildState, Box<dyn std::error::Error>> {
+    let hello = hello()?;
+    let state = build(client, &hello, 0).await?;
     if state == BuildState::Succeeded {
         let output = hello.output("out").ok_or("the derivation has an output")?;
         client.fetch(output, place).await?;

@@ -1,4 +1,4 @@
-//! The Datastore of `grange_examples::append_log` keeps the contract, and survives a torn end.
+//! The Datastore of the examples survives a torn end, which only a file can have.
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -8,21 +8,8 @@ use std::sync::Arc;
 use grange::interfaces::{Claim, Datastore, History, StoreError};
 use grange::model::{Batch, Change, Key, Record, Seq};
 use grange_examples::append_log::AppendLog;
-use grange_testing::conformance::DatastoreBench;
 use grange_testing::sample;
 use tempfile::TempDir;
-
-struct Bench(TempDir);
-
-impl DatastoreBench for Bench {
-    type Store = AppendLog;
-
-    async fn open(&self) -> Arc<AppendLog> {
-        Arc::new(AppendLog::open(self.0.path().join("farm.log")).expect("it opens"))
-    }
-}
-
-grange_testing::datastore_conformance!(Bench(TempDir::new().expect("a directory")));
 
 async fn put(store: &AppendLog, number: u32) {
     let claimed = store.claim(Claim::Exclusive).await.unwrap();

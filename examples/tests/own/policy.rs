@@ -1,0 +1,26 @@
+//! The policy of the examples keeps the contract.
+
+use std::sync::Arc;
+
+use grange::coordinator::Policy;
+use grange_examples::ageing::{Ageing, SameRack};
+use grange_testing::conformance::PolicyBench;
+
+struct Bench;
+
+impl PolicyBench for Bench {
+    fn policy(&self) -> Policy {
+        Policy {
+            order: vec![Arc::new(Ageing)],
+            placement: Some(Arc::new(SameRack)),
+            lookahead: 64,
+        }
+    }
+
+    /// The bound of a build's waiting: how many that came later, and have no higher priority, go before it.
+    fn overtakes(&self) -> u64 {
+        0
+    }
+}
+
+grange_testing::policy_conformance!(Bench);

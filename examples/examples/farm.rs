@@ -1,5 +1,11 @@
 //! The canonical farm: a coordinator on SQLite with HTTP on loopback and a hook, and an agent with the
 //! embedded sandbox, in one process. The other examples are this one with a single part swapped.
+//!
+//! It says:
+//!
+//! ```text
+//! succeeded: hello
+//! ```
 
 #![expect(clippy::print_stdout, reason = "a program says what it did")]
 

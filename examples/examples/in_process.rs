@@ -1,5 +1,11 @@
 //! The canonical farm with one part swapped: the agent talks to the coordinator in the same process, without
 //! any transport.
+//!
+//! It says:
+//!
+//! ```text
+//! succeeded: hello
+//! ```
 
 #![expect(clippy::print_stdout, reason = "a program says what it did")]
 

@@ -1,5 +1,11 @@
 //! The canonical farm with one part swapped: the protocol travels over a pipe in memory. The standard input and
 //! output of a child, and so ssh, work the same way.
+//!
+//! It says:
+//!
+//! ```text
+//! succeeded: hello
+//! ```
 
 #![expect(clippy::print_stdout, reason = "a program says what it did")]
 

@@ -1,4 +1,11 @@
 //! The canonical farm with one part swapped: a builder of one's own, here one that tells how long each build took.
+//!
+//! It says:
+//!
+//! ```text
+//! /gnu/store/…-hello.drv: …
+//! succeeded: hello
+//! ```
 
 #![expect(clippy::print_stdout, reason = "a program says what it did")]
 

@@ -1,5 +1,11 @@
 //! The canonical farm with one part swapped: its state lies in one append-only file, a Datastore of an embedder's own
-//! (`src/append_log`), for which `grange_testing::datastore_conformance!` passes (`tests/append_log.rs`).
+//! (`src/append_log`), for which `grange_testing::datastore_conformance!` passes (`tests/own/datastore.rs`).
+//!
+//! It says:
+//!
+//! ```text
+//! succeeded: hello
+//! ```
 
 #![expect(clippy::print_stdout, reason = "a program says what it did")]
 

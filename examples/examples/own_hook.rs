@@ -1,4 +1,11 @@
 //! The canonical farm with one part swapped: a hook of one's own, which hears of everything that happens.
+//!
+//! It says:
+//!
+//! ```text
+//! succeeded: hello
+//! build …: succeeded
+//! ```
 
 #![expect(clippy::print_stdout, reason = "a program says what it did")]
 
@@ -17,10 +24,11 @@ use grange::{
     Agent, AgentConfig, Client, Coordinator, CoordinatorConfig, MissingInputs, Parts, SystemClock,
 };
 use grange_examples::hello;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-/// Says how each build ended.
+/// Says how each build ended, to whoever holds the other end.
 #[derive(Debug)]
-struct Announce;
+struct Announce(UnboundedSender<String>);
 
 #[async_trait]
 impl Hook for Announce {
@@ -34,7 +42,8 @@ impl Hook for Announce {
         _: &dyn History,
     ) -> Result<Vec<Request>, HookError> {
         if let Fact::Ended { build, state, .. } = &delivery.fact.fact {
-            println!("build {build}: {}", state.as_str());
+            let said = self.0.send(format!("build {build}: {}", state.as_str()));
+            said.map_err(|error| HookError::Retry(error.to_string()))?;
         }
         Ok(Vec::new())
     }
@@ -47,6 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 async fn run() -> Result<(), Box<dyn Error>> {
     let dir = tempfile::tempdir()?;
+    let (announce, mut announced) = unbounded_channel();
     let coordinator = Coordinator::start(
         CoordinatorConfig::default(),
         Parts {
@@ -57,7 +67,10 @@ async fn run() -> Result<(), Box<dyn Error>> {
             artifacts: Arc::new(ArtifactsDir::open(dir.path().join("artifacts"))?),
             clock: Arc::new(SystemClock),
             upstreams: grange::coordinator::Upstreams::default(),
-            hooks: vec![Arc::new(MissingInputs::default()), Arc::new(Announce)],
+            hooks: vec![
+                Arc::new(MissingInputs::default()),
+                Arc::new(Announce(announce)),
+            ],
             seed: rand::random(),
             claim: Claim::Exclusive,
         },
@@ -99,6 +112,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
         state.as_str(),
         std::fs::read_to_string(place)?.trim()
     );
+    // The hook runs beside the farm, and may hear of it later than we do.
+    println!("{}", announced.recv().await.ok_or("the hook is gone")?);
 
     stopper.stop();
     building.await??;

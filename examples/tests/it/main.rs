@@ -1,9 +1,10 @@
-//! Builds the whole demo graph, one derivation after the other, in the sandbox.
+//! Builds the whole demo graph, one derivation after the other, in the sandbox; runs the programs in `examples/`.
 //!
 //! A test binary with a `main` of its own, because it is also the sandbox's helper. Arguments are parts of names of
 //! the tests to run.
 
 mod farm;
+mod programs;
 mod runs;
 
 use std::future::Future;
@@ -12,12 +13,15 @@ use std::process::ExitCode;
 
 type Test = (&'static str, fn() -> Pin<Box<dyn Future<Output = ()>>>);
 
-const TESTS: [Test; 2] = [
+const TESTS: [Test; 3] = [
     ("seeds_build_as_expected_and_twice_the_same", || {
         Box::pin(runs::seeds_build_as_expected_and_twice_the_same())
     }),
     ("the_hosts_compiler_builds_as_expected", || {
         Box::pin(runs::the_hosts_compiler_builds_as_expected())
+    }),
+    ("every_program_says_what_its_head_says", || {
+        Box::pin(programs::every_program_says_what_its_head_says())
     }),
 ];
 

@@ -2,7 +2,7 @@
 //!
 //! It is small on purpose: all records are in memory as well, so it suits farms whose history fits
 //! there. What it shows is what the contract asks of any Datastore. That it keeps the contract is
-//! proven by `grange_testing::datastore_conformance!`, with one line in `tests/append_log.rs`.
+//! proven by `grange_testing::datastore_conformance!`, with one line in `tests/own/datastore.rs`.
 //!
 //! # The file
 //!

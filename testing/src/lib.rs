@@ -18,6 +18,7 @@
 //! | [`history_conformance!`] | a [`History`] alone, whoever fills it | a [`MemoryDatastore`] that is filled from a list |
 //! | [`artifacts_conformance!`] | [`ArtifactStore`] | `grange-artifacts-dir`, [`MemoryArtifacts`] |
 //! | [`transport_conformance!`] | what lies between two [`Endpoint`]s | `grange-transport-http` over TCP, sockets and pipes, [`MemoryTransport`] |
+//! | [`endpoint_conformance!`] | an [`Endpoint`] that answers by itself: every message can be sent again | `grange-coordinator` |
 //! | [`local_store_conformance!`] | [`LocalStore`] | `grange-sandbox`, `grange-daemon-protocol`, [`MemoryLocalStore`] |
 //! | [`builder_conformance!`] | [`Builder`] | `grange-sandbox`, `grange-daemon-protocol`, [`MemoryBuilder`] |
 //! | [`hook_conformance!`] | an embedder's own [`Hook`] | `grange-coordinator`'s `MissingInputs` |

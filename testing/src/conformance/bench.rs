@@ -89,6 +89,29 @@ impl fmt::Debug for Serving {
     }
 }
 
+/// What an Endpoint's suite runs on.
+pub trait EndpointBench: Send + Sync {
+    /// Starts a farm to which nothing has happened, which serves `/gnu/store` and whose operator is
+    /// [`Peer::Local`](grange_interfaces::Peer::Local).
+    fn start(&self) -> impl Future<Output = Served> + Send;
+}
+
+/// A farm that runs.
+pub struct Served {
+    /// What is tested.
+    pub endpoint: Arc<dyn Endpoint>,
+    /// What has to stay until the case has ended.
+    pub guard: Box<dyn Any + Send + Sync>,
+}
+
+impl fmt::Debug for Served {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Served")
+            .field("endpoint", &self.endpoint)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What a LocalStore's suite runs on: where one is.
 pub trait LocalStoreBench: Send + Sync {
     /// What is tested.

@@ -49,6 +49,18 @@ macro_rules! transport_conformance {
     };
 }
 
+/// Makes a test of each case for an [`Endpoint`] that answers by itself, as a coordinator's:
+/// `endpoint_conformance!(bench)`, where `bench` is an expression that makes an [`EndpointBench`].
+///
+/// [`Endpoint`]: grange_interfaces::Endpoint
+/// [`EndpointBench`]: crate::conformance::EndpointBench
+#[macro_export]
+macro_rules! endpoint_conformance {
+    ($bench:expr) => {
+        $crate::endpoint_cases! { [$crate::conformance_tests] endpoint, $bench }
+    };
+}
+
 /// Makes a test of each case for a [`LocalStore`]: `local_store_conformance!(bench)`, where `bench` is
 /// an expression that makes a [`LocalStoreBench`].
 ///
@@ -128,6 +140,9 @@ macro_rules! failing_cases {
     (transport, $bench:expr) => {
         $crate::transport_cases! { [$crate::conformance_failing] transport, $bench }
     };
+    (endpoint, $bench:expr) => {
+        $crate::endpoint_cases! { [$crate::conformance_failing] endpoint, $bench }
+    };
     (local_store, $bench:expr) => {
         $crate::local_store_cases! { [$crate::conformance_failing] local_store, $bench }
     };
@@ -159,6 +174,9 @@ macro_rules! suite_cases {
     };
     (transport) => {
         $crate::transport_cases! { [$crate::conformance_names] transport }
+    };
+    (endpoint) => {
+        $crate::endpoint_cases! { [$crate::conformance_names] endpoint }
     };
     (local_store) => {
         $crate::local_store_cases! { [$crate::conformance_names] local_store }
@@ -240,6 +258,25 @@ macro_rules! transport_cases {
             a_body_of_a_call_that_was_dropped_breaks_off, an_answers_body_may_be_dropped,
             an_answer_may_come_before_the_body_was_read, stopping_finishes_what_runs,
             stopping_waits_for_nobody_who_waits, after_the_end_calls_are_refused,
+        }
+    };
+}
+
+/// The cases, given to another macro.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! endpoint_cases {
+    ([$($then:tt)+] $($what:tt)*) => {
+        $($then)+! { $($what)* =>
+            a_hello_again_is_answered_again, asking_again_is_answered_again,
+            derivations_may_be_put_again, items_may_be_put_again,
+            a_submission_again_is_one_build, a_cancellation_again_is_one_end,
+            an_exchange_again_gives_the_same, a_job_may_be_asked_for_again,
+            a_log_sent_again_is_there_once, an_output_sent_again_is_there_once,
+            a_report_again_is_one_end, an_agent_made_again_is_one,
+            a_password_made_again_is_another, what_is_said_of_an_agent_again_is_so,
+            an_agent_deleted_again_is_gone, what_is_pruned_again_is_gone,
+            a_dropped_call_may_be_made_again, the_body_of_an_answer_may_be_dropped,
         }
     };
 }

@@ -9,6 +9,7 @@ mod bench;
 pub mod builder;
 pub mod datastore;
 pub mod delivery;
+pub mod endpoint;
 pub mod history;
 pub mod hook;
 pub mod local_store;
@@ -19,8 +20,9 @@ pub mod transport;
 mod writer;
 
 pub use bench::{
-    ArtifactsBench, BuilderBench, DatastoreBench, DeliveryBench, Farm, HistoryBench, HookBench,
-    Link, LocalStoreBench, PolicyBench, Serving, TransportBench, Workshop, WriteDerivation,
+    ArtifactsBench, BuilderBench, DatastoreBench, DeliveryBench, EndpointBench, Farm, HistoryBench,
+    HookBench, Link, LocalStoreBench, PolicyBench, Served, Serving, TransportBench, Workshop,
+    WriteDerivation,
 };
 pub use builder::runs_here;
 pub use history::OfDatastore;

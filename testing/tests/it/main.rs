@@ -6,6 +6,7 @@ mod broken_artifacts;
 mod broken_builders;
 mod broken_datastores;
 mod broken_deliveries;
+mod broken_endpoints;
 mod broken_histories;
 mod broken_hooks;
 mod broken_local_stores;

@@ -116,13 +116,26 @@ pub fn read_or_make(
         tracing::info!(file = %public.display(), "made a key; this is its public part");
     }
     let key = SecretKey::read(file)?;
-    if !public.exists() {
-        // Whoever made the key was killed between the two. If it cannot be written, the key is as good.
-        if let Err(error) = create(&public, 0o644, key.public().as_bytes()) {
-            tracing::warn!(file = %public.display(), error = %failure::one_line(&error), "there is no public key");
-        }
+    // If that cannot be done, the key is as good.
+    if let Err(error) = finish_making(file, &key) {
+        tracing::warn!(file = %public.display(), error = %failure::one_line(&error), "there is no public key");
     }
     Ok(key)
+}
+
+/// Does what is left to do if whoever made a key was killed meanwhile.
+fn finish_making(file: &Path, key: &SecretKey) -> anyhow::Result<()> {
+    let public = public_file(file);
+    for file in [file, &public] {
+        let new = new_name(file);
+        if new.exists() {
+            remove(&new).with_context(|| format!("cannot delete {}", new.display()))?;
+        }
+    }
+    if public.exists() {
+        return Ok(());
+    }
+    create(&public, 0o644, key.public().as_bytes())
 }
 
 /// Where the public key of a secret key lies.
@@ -155,17 +168,24 @@ fn beside(secret: &Path, what: &str) -> PathBuf {
     secret.with_file_name(name)
 }
 
-/// Makes the key that comes after the one in `file`, of the same kind, in [`next_file`].
+/// Makes the key that comes after the one in `file`, of the same kind, in [`next_file`]. What broke off is finished by
+/// doing it again.
 ///
 /// # Errors
 ///
 /// There is no key, or a next one already.
 pub fn make_next(file: &Path) -> anyhow::Result<SecretKey> {
+    let place = next_file(file);
+    if place.exists() && !public_file(&place).exists() {
+        let key = SecretKey::read(&place)?;
+        finish_making(&place, &key)?;
+        return Ok(key);
+    }
     let next = match SecretKey::read(file)? {
         SecretKey::Guix(_) => SecretKey::generate_guix(),
         SecretKey::Nix(key) => SecretKey::generate_nix(&next_name(key.name().as_str()))?,
     };
-    next.write(&next_file(file))?;
+    next.write(&place)?;
     Ok(next)
 }
 
@@ -180,6 +200,7 @@ pub fn finish_rotation(file: &Path) -> anyhow::Result<SecretKey> {
     // The secret goes first: when it is in its place, only its public key is left to be put beside it.
     if next.exists() || !public_file(&next).exists() {
         let key = SecretKey::read(&next)?;
+        finish_making(&next, &key)?;
         keep(file, &former)?;
         keep(&public_file(file), &public_file(&former))?;
         replace(&next, file)?;
@@ -198,7 +219,10 @@ fn keep(file: &Path, to: &Path) -> anyhow::Result<()> {
             "the key before this one is still in {}: delete it, or move it away",
             to.display()
         ))),
-        linked => linked.with_context(|| format!("cannot keep {}", file.display())),
+        // On the disk, too: otherwise a power cut might leave the next key alone.
+        linked => linked
+            .and_then(|()| File::open(directory_of(to))?.sync_all())
+            .with_context(|| format!("cannot keep {}", file.display())),
     }
 }
 
@@ -229,12 +253,12 @@ fn next_name(name: &str) -> String {
 fn create(path: &Path, mode: u32, text: &[u8]) -> anyhow::Result<()> {
     let failed =
         |error| anyhow::Error::new(error).context(format!("cannot write {}", path.display()));
-    let mut new = path.to_owned().into_os_string();
-    new.push(".new");
-    let new = PathBuf::from(new);
+    let new = new_name(path);
     let write = || {
+        // Not written over: of somebody who was killed before he took this name away it is another one of a key.
+        remove(&new)?;
         let mut options = File::options();
-        options.write(true).create(true).truncate(true).mode(mode);
+        options.write(true).create_new(true).mode(mode);
         let mut file = options.open(&new)?;
         reach(Point::KeyMade);
         file.write_all(text)?;
@@ -242,7 +266,7 @@ fn create(path: &Path, mode: u32, text: &[u8]) -> anyhow::Result<()> {
     };
     write().map_err(failed)?;
     let linked = std::fs::hard_link(&new, path);
-    let removed = std::fs::remove_file(&new);
+    let removed = remove(&new);
     linked.map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => failure::usage(format!(
             "there is a file {} already, and keys are not overwritten",
@@ -253,6 +277,21 @@ fn create(path: &Path, mode: u32, text: &[u8]) -> anyhow::Result<()> {
     removed
         .and_then(|()| File::open(directory_of(path))?.sync_all())
         .map_err(failed)
+}
+
+/// Under which name a file is written.
+fn new_name(path: &Path) -> PathBuf {
+    let mut new = path.to_owned().into_os_string();
+    new.push(".new");
+    new.into()
+}
+
+/// Deletes a file if it is there.
+fn remove(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn directory_of(file: &Path) -> &Path {
@@ -300,6 +339,41 @@ mod tests {
         let public = std::fs::read_to_string(public_file(&file)).unwrap();
         assert_eq!(public, made.public());
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_key_with_the_name_under_which_it_was_written_is_not_written_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("guix.sec");
+        let key = SecretKey::generate_guix();
+        key.write(&file).unwrap();
+        // Of who was killed between giving it its name and taking the other one away.
+        let other = directory.path().join("guix.sec.new");
+        std::fs::hard_link(&file, &other).unwrap();
+        assert!(SecretKey::generate_guix().write(&file).is_err());
+        let read = |file| SecretKey::read(file).unwrap().public();
+        assert_eq!(read(&file), key.public());
+        std::fs::hard_link(&file, &other).unwrap();
+        read_or_make(&file, || panic!("there is one")).unwrap();
+        assert!(!other.exists());
+    }
+
+    #[test]
+    fn a_next_key_without_its_public_part_is_finished() {
+        for again in [false, true] {
+            let directory = tempfile::tempdir().unwrap();
+            let file = directory.path().join("guix.sec");
+            SecretKey::generate_guix().write(&file).unwrap();
+            let next = make_next(&file).unwrap();
+            std::fs::remove_file(public_file(&next_file(&file))).unwrap();
+            if again {
+                assert_eq!(make_next(&file).unwrap().public(), next.public());
+            }
+            finish_rotation(&file).unwrap();
+            let public = std::fs::read_to_string(public_file(&file)).unwrap();
+            assert_eq!(public, next.public());
+            assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 4);
+        }
     }
 
     #[test]

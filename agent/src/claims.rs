@@ -1,13 +1,23 @@
 //! Items that attempts need: no other attempt of this agent may delete them meanwhile.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use grange_derivation::StorePath;
+use tokio::sync::Notify;
 
-/// How many attempts need each item.
+/// How many attempts need each item, and what is being deleted.
 #[derive(Debug, Default)]
-pub(crate) struct Claims(Mutex<HashMap<StorePath, usize>>);
+pub(crate) struct Claims {
+    items: Mutex<Items>,
+    spared: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Items {
+    claimed: HashMap<StorePath, usize>,
+    doomed: HashSet<StorePath>,
+}
 
 /// Items that one attempt needs, as long as this lives.
 #[derive(Debug)]
@@ -16,12 +26,20 @@ pub(crate) struct Claim {
     paths: Vec<StorePath>,
 }
 
+/// An item that nobody needs and that is being deleted, as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Doom {
+    claims: Arc<Claims>,
+    path: StorePath,
+}
+
 impl Claims {
     pub(crate) fn claim(self: &Arc<Self>, paths: Vec<StorePath>) -> Claim {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut items = self.items();
         for path in &paths {
-            *counts.entry(path.clone()).or_default() += 1;
+            *items.claimed.entry(path.clone()).or_default() += 1;
         }
+        drop(items);
         Claim {
             claims: Arc::clone(self),
             paths,
@@ -30,26 +48,61 @@ impl Claims {
 
     /// All that attempts need.
     pub(crate) fn all(&self) -> Vec<StorePath> {
-        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.keys().cloned().collect()
+        self.items().claimed.keys().cloned().collect()
     }
 
     pub(crate) fn is_claimed(&self, path: &StorePath) -> bool {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains_key(path)
+        self.items().claimed.contains_key(path)
+    }
+
+    /// Says that an item is being deleted; none if an attempt needs it.
+    pub(crate) fn doom(self: &Arc<Self>, path: &StorePath) -> Option<Doom> {
+        let mut items = self.items();
+        if items.claimed.contains_key(path) {
+            return None;
+        }
+        items.doomed.insert(path.clone());
+        drop(items);
+        Some(Doom {
+            claims: Arc::clone(self),
+            path: path.clone(),
+        })
+    }
+
+    /// Returns when none of these is being deleted. Whoever has claimed them may look then which are here.
+    ///
+    /// Counter-example for not waiting: an attempt's output is sent, nobody needs it, and its deletion begins; the next
+    /// attempt claims it, finds it here, and has no such input when it builds.
+    pub(crate) async fn settled(&self, paths: &[StorePath]) {
+        loop {
+            let spared = self.spared.notified();
+            if !paths.iter().any(|path| self.items().doomed.contains(path)) {
+                return;
+            }
+            spared.await;
+        }
+    }
+
+    fn items(&self) -> MutexGuard<'_, Items> {
+        self.items.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Doom {
+    fn drop(&mut self) {
+        self.claims.items().doomed.remove(&self.path);
+        self.claims.spared.notify_waiters();
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        let mut counts = self.claims.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut items = self.claims.items();
         for path in &self.paths {
-            if let Some(count) = counts.get_mut(path) {
+            if let Some(count) = items.claimed.get_mut(path) {
                 *count -= 1;
                 if *count == 0 {
-                    counts.remove(path);
+                    items.claimed.remove(path);
                 }
             }
         }
@@ -72,5 +125,22 @@ mod tests {
         assert!(claims.is_claimed(&path));
         drop(second);
         assert!(!claims.is_claimed(&path));
+    }
+
+    #[tokio::test]
+    async fn whoever_claims_what_is_being_deleted_waits_for_that() {
+        let path = StorePath::new(&StoreDir::guix(), [1; 20], "a").unwrap();
+        let claims = Arc::new(Claims::default());
+        let doom = claims.doom(&path).unwrap();
+        let claim = claims.claim(vec![path.clone()]);
+        let paths = [path.clone()];
+        let mut settled = std::pin::pin!(claims.settled(&paths));
+        assert!(futures::poll!(&mut settled).is_pending());
+        drop(doom);
+        settled.await;
+        assert!(claims.doom(&path).is_none());
+        drop(claim);
+        assert!(claims.doom(&path).is_some());
+        claims.settled(&paths).await;
     }
 }

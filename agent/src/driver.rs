@@ -440,11 +440,12 @@ async fn delete_outputs(shared: &Shared, end: Option<AttemptEnd>) {
     for output in outputs {
         let path = grange_derivation::StorePath::parse(shared.store.store_dir(), &output.path);
         let Ok(path) = path else { continue };
-        if shared.claims.is_claimed(&path) {
+        let Some(doom) = shared.claims.doom(&path) else {
             continue;
-        }
+        };
         if let Err(error) = shared.store.delete(&path).await {
             info!(%path, %error, "an output stays in the store");
         }
+        drop(doom);
     }
 }

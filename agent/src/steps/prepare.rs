@@ -40,7 +40,8 @@ async fn ready(shared: &Shared, context: &Context) -> Result<Ready, StepError> {
     drop(answer);
     let mut needed = offered.paths();
     needed.push(verified.path.clone());
-    let offers = shared.claims.claim(needed);
+    let offers = shared.claims.claim(needed.clone());
+    shared.claims.settled(&needed).await;
     make_room(shared).await;
     let _preparing = shared.collecting.read().await;
     let inputs = offered.resolve(shared).await?;

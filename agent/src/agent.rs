@@ -131,13 +131,14 @@ impl Agent {
     /// that is not reached, and one that does not take the password, are called again and again.
     pub async fn run(&self, stop: Stop) -> Result<(), AgentError> {
         let state = StateDir::open(&self.shared.config.state_dir)?;
+        let last = state.last_session();
         let session = {
             let mut jitter = self
                 .shared
                 .jitter
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
-            session::next(self.shared.clock.now(), &mut jitter, state.last_session())
+            session::next(self.shared.clock.now(), &mut jitter, last)
         };
         state.write_session(session)?;
         let outside = Outside {
@@ -146,9 +147,9 @@ impl Agent {
             status: self.status.clone(),
         };
         let shared = Arc::clone(&self.shared);
-        Driver::new(shared, self.settings.clone(), state, session, outside)?
-            .run()
-            .await
+        let settings = self.settings.clone();
+        let driver = Driver::new(shared, settings, state, session, last.is_some(), outside)?;
+        driver.run().await
     }
 
     /// Takes nothing new from now on; [`Agent::run`] returns when all is done.

@@ -22,6 +22,8 @@ pub(crate) struct Context {
     pub(crate) spool: Spool,
     /// Says that nobody wants the attempt any more.
     pub(crate) stop: Stop,
+    /// An earlier run of this agent may have begun it, whether it has left something or a power cut took all.
+    pub(crate) earlier: bool,
     log: OnceLock<AttemptLog>,
     state: Mutex<State>,
 }
@@ -81,6 +83,7 @@ impl Context {
             assignment,
             spool,
             stop,
+            earlier: false,
             log: OnceLock::new(),
             state: Mutex::default(),
         }

@@ -49,6 +49,10 @@ pub(crate) struct Driver {
     /// Directories of attempts that an earlier run did not finish. The first answer of the
     /// coordinator says which of them are still wanted.
     leftovers: Option<Vec<AttemptId>>,
+    /// Whether there was an earlier run at all.
+    ran_before: bool,
+    /// What that answer assigns: an earlier run may have begun it.
+    earlier: HashSet<AttemptId>,
     outside: Outside,
     status: StatusKeeper,
     sender: mpsc::UnboundedSender<Event>,
@@ -91,6 +95,7 @@ impl Driver {
         settings: Settings,
         state: StateDir,
         session: SessionId,
+        ran_before: bool,
         outside: Outside,
     ) -> Result<Self, AgentError> {
         let capacities = Capacities {
@@ -108,6 +113,8 @@ impl Driver {
             works: BTreeMap::new(),
             closing: JoinSet::new(),
             leftovers: None,
+            ran_before,
+            earlier: HashSet::new(),
             outside,
             sender,
             events,
@@ -251,6 +258,9 @@ impl Driver {
                 }
             });
         }
+        if self.ran_before {
+            self.earlier = wanted;
+        }
     }
 
     fn not_answered(&mut self, revision: u64, refusal: Refusal) {
@@ -332,7 +342,9 @@ impl Driver {
         if !self.works.contains_key(&attempt) {
             let (stopper, stop) = Stop::new();
             let spool = self.state.spool(attempt);
-            self.begin(Context::new(assignment, spool, stop), stopper);
+            let mut context = Context::new(assignment, spool, stop);
+            context.earlier = self.earlier.remove(&attempt);
+            self.begin(context, stopper);
         }
         self.spawn(attempt, Step::Prepare, |shared, context| async move {
             Some(prepare(&shared, &context).await)

@@ -60,21 +60,28 @@ impl StateDir {
             .ok()
     }
 
+    /// Writes it durably: where there is none, no earlier run can have begun anything.
     pub(crate) fn write_session(&self, session: SessionId) -> Result<(), AgentError> {
         let path = self.path.join("session");
         let new = self.path.join("session.new");
-        std::fs::write(&new, format!("{session}\n"))
-            .and_then(|()| {
-                reach(Point::SessionWritten);
-                std::fs::rename(&new, &path)
-            })
-            .map_err(|source| AgentError::StateDir {
-                what: "cannot write",
-                path,
-                source,
-            })?;
-        reach(Point::SessionRenamed);
-        Ok(())
+        let write = || {
+            std::fs::write(&new, format!("{session}\n"))?;
+            File::open(&new)?.sync_all()?;
+            reach(Point::SessionWritten);
+            std::fs::rename(&new, &path)?;
+            reach(Point::SessionRenamed);
+            File::open(&self.path)?.sync_all()?;
+            // Where the directory's own name is none of our business, somebody else has seen to it.
+            match self.path.parent().map(File::open) {
+                Some(Ok(parent)) => parent.sync_all(),
+                _ => Ok(()),
+            }
+        };
+        write().map_err(|source| AgentError::StateDir {
+            what: "cannot write",
+            path,
+            source,
+        })
     }
 
     pub(crate) fn spool(&self, attempt: AttemptId) -> Spool {

@@ -31,6 +31,8 @@ pub(crate) async fn prepare(shared: &Shared, context: &Context) -> Input {
 
 async fn ready(shared: &Shared, context: &Context) -> Result<Ready, StepError> {
     let left = context.spool.create().map_err(|error| state_dir(&error))?;
+    // A power cut may have taken the directory along, and the coordinator has what was said.
+    let left = left || context.earlier;
     reach(Point::SpoolMade);
     let answer = shared.coordinator.job(context.id()).await?;
     let store_dir = shared.store.store_dir();

@@ -101,6 +101,15 @@ async fn what_the_coordinator_lost_of_a_log_before_the_report_is_sent_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_build_that_begins_anew_after_a_restart_says_so_in_its_log() {
+    begins_anew(false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_does_one_of_which_a_power_cut_has_left_nothing() {
+    begins_anew(true).await;
+}
+
+async fn begins_anew(all_lost: bool) {
     let rig = Rig::new();
     rig.play("long", Play::Hang(vec![Bytes::from("0123456789")]));
     rig.assign(1, "long");
@@ -113,6 +122,9 @@ async fn a_build_that_begins_anew_after_a_restart_says_so_in_its_log() {
     };
     rig.farm.until("the log is there", whole).await;
     running.kill().await;
+    if all_lost {
+        std::fs::remove_dir_all(rig.state_dir().join("attempts")).unwrap();
+    }
     rig.play("long", Play::Make(vec![Bytes::from("anew")], vec![]));
     let running = rig.start();
     assert!(matches!(rig.report(1).await, Report::Succeeded { .. }));

@@ -52,6 +52,8 @@ pub(crate) struct Setup {
     pub(crate) inside: Vec<String>,
     /// Where it listens.
     pub(crate) listen: Vec<String>,
+    /// Where stock clients fetch.
+    pub(crate) publish: Vec<String>,
     /// The lease of agents, as its configuration says it. Default: the coordinator's own.
     pub(crate) lease: Option<&'static str>,
     /// Whether it speaks TLS, for 127.0.0.1.
@@ -91,6 +93,9 @@ impl Farm {
         words.extend(["--admin".to_owned(), admin.clone()]);
         for address in setup.listen {
             words.extend(["--listen".to_owned(), address]);
+        }
+        for address in setup.publish {
+            words.extend(["--publish".to_owned(), address]);
         }
         let farm = Self {
             coordinator: Process::start(&words, &at("coordinator.log")),

@@ -13,6 +13,7 @@ use grange_transport_http::HttpEndpoint;
 use crate::builds::Build;
 use crate::farm::{Farm, Setup, can_build, free_address, runtime, wait_until};
 use crate::process::program;
+use crate::raw::page;
 
 /// Each of three addresses takes 4,096 connections: see `Limits`.
 const ADDRESSES: usize = 3;
@@ -28,8 +29,44 @@ const FILES: u64 = 18_000;
 /// Tells the client, which is this program once more, where to connect, and how often.
 const CLIENT: &str = "GRANGE_TEST_IDLE_CLIENT";
 
+/// Whose connections they are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// Of those who call.
+    Callers,
+    /// Of those who fetch what is published.
+    Fetchers,
+}
+
+impl Whose {
+    /// What there is to be asked for.
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Callers => "/",
+            Self::Fetchers => "/guix/nix-cache-info",
+        }
+    }
+
+    /// An honest request on a connection of its own.
+    fn hello(self, address: SocketAddr) {
+        match self {
+            Self::Callers => hello(address),
+            Self::Fetchers => runtime().block_on(page(address)),
+        }
+    }
+}
+
 #[test]
 fn idle_connections_are_cheap_and_keep_nobody_out() {
+    idle(Whose::Callers);
+}
+
+#[test]
+fn those_of_fetchers_are_so_too() {
+    idle(Whose::Fetchers);
+}
+
+fn idle(whose: Whose) {
     // The soft limit is what a shell or a service manager says; the coordinator raises it itself.
     let limited = ["prlimit".to_owned(), format!("--nofile=1024:{FILES}")].to_vec();
     let made = program("prlimit")
@@ -40,13 +77,20 @@ fn idle_connections_are_cheap_and_keep_nobody_out() {
         return;
     }
     let addresses: Vec<_> = (0..ADDRESSES).map(|_| free_address()).collect();
+    let texts = addresses.iter().map(ToString::to_string).collect();
+    let calls = free_address();
+    let (listen, publish, calls) = match whose {
+        Whose::Callers => (texts, Vec::new(), addresses[0]),
+        Whose::Fetchers => (vec![calls.to_string()], texts, calls),
+    };
     let farm = Farm::new(Setup {
         inside: limited,
-        listen: addresses.iter().map(ToString::to_string).collect(),
+        listen,
+        publish,
         ..Setup::default()
     });
-    let agent = can_build()
-        .then(|| farm.agent(Vec::new(), "agent", &format!("http://{}", addresses[0]), ""));
+    let agent =
+        can_build().then(|| farm.agent(Vec::new(), "agent", &format!("http://{calls}"), ""));
     let build = |name: &str| {
         if agent.is_some() {
             Build::new(&farm, name, "echo > $out", &[]).run(&farm);
@@ -58,7 +102,7 @@ fn idle_connections_are_cheap_and_keep_nobody_out() {
         farm.coordinator.files(),
     );
 
-    let client = Client::start(&addresses, CONNECTIONS);
+    let client = Client::start(whose, &addresses, CONNECTIONS);
     assert_eq!((client.open, client.refused), (CONNECTIONS, 0));
     let grown = farm.coordinator.kibibytes("VmRSS").saturating_sub(memory);
     println!(
@@ -68,20 +112,20 @@ fn idle_connections_are_cheap_and_keep_nobody_out() {
     );
     assert!(farm.coordinator.files() >= CONNECTIONS);
     for address in &addresses {
-        hello(*address);
+        whose.hello(*address);
     }
     build("meanwhile");
 
     // All places of one address are taken, and more are wanted: who was idle for the longest time goes.
-    let crowd = Client::start(&addresses[..1], TOO_MANY);
+    let crowd = Client::start(whose, &addresses[..1], TOO_MANY);
     println!(
         "{TOO_MANY} more on one address: {} taken, {} refused",
         crowd.open, crowd.refused
     );
     assert_eq!((crowd.open, crowd.refused), (TOO_MANY, 0));
     assert!(farm.coordinator.files() < 3 * PLACES);
-    hello(addresses[0]);
-    hello(addresses[1]);
+    whose.hello(addresses[0]);
+    whose.hello(addresses[1]);
     build("in-a-crowd");
 
     drop((client, crowd));
@@ -91,7 +135,7 @@ fn idle_connections_are_cheap_and_keep_nobody_out() {
     // What was freed the allocator keeps, a part of it for each thread, and which thread gets a connection is chance: it may
     // take as much again, once. If nothing were freed, it would take as much each time.
     for round in 1..=ROUNDS {
-        let again = Client::start(&addresses, CONNECTIONS);
+        let again = Client::start(whose, &addresses, CONNECTIONS);
         assert_eq!((again.open, again.refused), (CONNECTIONS, 0));
         let now = farm.coordinator.kibibytes("VmRSS");
         println!("{CONNECTIONS} others, time {round}: {now} KiB");
@@ -105,7 +149,7 @@ fn idle_connections_are_cheap_and_keep_nobody_out() {
     build("after");
 }
 
-/// A request on a connection of its own.
+/// A call on a connection of its own.
 fn hello(address: SocketAddr) {
     let url = format!("http://{address}").parse().unwrap();
     let endpoint = HttpEndpoint::connect(url, client_config(None, "network test")).unwrap();
@@ -127,14 +171,17 @@ struct Client {
 }
 
 impl Client {
-    fn start(addresses: &[SocketAddr], count: usize) -> Self {
+    fn start(whose: Whose, addresses: &[SocketAddr], count: usize) -> Self {
         let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
         let this = std::env::current_exe().unwrap();
         let mut child = program("prlimit")
             .arg(format!("--nofile={FILES}:{FILES}"))
             .arg(this)
             .args(["--exact", "--nocapture", "idle::the_client_itself"])
-            .env(CLIENT, format!("{count} {}", addresses.join(" ")))
+            .env(
+                CLIENT,
+                format!("{count} {} {}", whose.path(), addresses.join(" ")),
+            )
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -171,6 +218,8 @@ fn the_client_itself() {
     };
     let mut words = told.split(' ');
     let count: usize = words.next().unwrap().parse().unwrap();
+    let path = words.next().unwrap().to_owned();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
     let addresses: Vec<SocketAddr> = words.map(|word| word.parse().unwrap()).collect();
     let mut open = Vec::new();
     let mut refused = 0;
@@ -179,7 +228,7 @@ fn the_client_itself() {
         stream
             .set_read_timeout(Some(Duration::from_secs(20)))
             .unwrap();
-        let asked = stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+        let asked = stream.write_all(request.as_bytes());
         let mut answer = [0; 1000];
         let answered = asked.and_then(|()| stream.read(&mut answer));
         let answer = String::from_utf8_lossy(&answer[..answered.unwrap_or(0)]);

@@ -14,17 +14,33 @@ const MEMORY_KIB: u64 = 96 << 10;
 
 #[test]
 fn an_upload_goes_on_where_its_connection_was_killed() {
+    killed(false);
+}
+
+#[test]
+fn so_does_one_under_tls() {
+    killed(true);
+}
+
+fn killed(tls: bool) {
     if !can_build() {
         return;
     }
     let address = free_address();
     let farm = Farm::new(Setup {
         listen: vec![address.to_string()],
+        tls,
         ..Setup::default()
     });
     let proxy = Proxy::new(address, Badness::default());
-    let url = format!("http://{}", proxy.address);
-    let agent = farm.agent(Vec::new(), "agent", &url, "");
+    let scheme = if tls { "https" } else { "http" };
+    let url = format!("{scheme}://{}", proxy.address);
+    let config = if tls {
+        format!("ca = \"{}\"\n", farm.ca().display())
+    } else {
+        String::new()
+    };
+    let agent = farm.agent(Vec::new(), "agent", &url, &config);
     Build::random(&farm, "small", 1000).run(&farm);
 
     let begun = Instant::now();
@@ -51,7 +67,7 @@ fn an_upload_goes_on_where_its_connection_was_killed() {
     let blob = largest(&farm.path().join("coordinator/artifacts"));
     let again = (after.up - before.up).saturating_sub(blob);
     println!(
-        "{BYTES} bytes, {blob} compressed, killed {KILLS} times: {again} bytes sent again or beside it ({:.3} %), {:?}",
+        "{scheme}: {BYTES} bytes, {blob} compressed, killed {KILLS} times: {again} bytes sent again or beside it ({:.3} %), {:?}",
         again as f64 * 100.0 / blob as f64,
         begun.elapsed()
     );

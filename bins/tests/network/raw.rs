@@ -44,6 +44,20 @@ pub(crate) fn status(answer: &[u8]) -> Option<u16> {
     rest.split(' ').nth(1)?.parse().ok()
 }
 
+/// What a stock client asks first, as all do: HTTP/1.1 in cleartext, on a connection of its own.
+pub(crate) async fn page(address: SocketAddr) {
+    check_page(TcpStream::connect(address).await.unwrap()).await;
+}
+
+/// The same on any stream.
+pub(crate) async fn check_page(stream: impl AsyncRead + AsyncWrite + Unpin) {
+    let request = b"GET /guix/nix-cache-info HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let answered = talk(stream, request).await.expect("it is answered");
+    let shown = String::from_utf8_lossy(&answered);
+    assert_eq!(status(&answered), Some(200), "{shown}");
+    assert!(shown.contains("StoreDir: /gnu/store\n"), "{shown}");
+}
+
 /// A connection that speaks TLS.
 pub(crate) async fn tls(address: SocketAddr, ca: &Path, alpn: &str) -> TlsStream<TcpStream> {
     let mut roots = RootCertStore::empty();

@@ -1,5 +1,6 @@
 //! Slow-loris: hundreds of connections on which a byte a second comes.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::builds::Build;
 use crate::farm::{Farm, Setup, can_build, free_address};
+use crate::raw::page;
 
 /// Connections of each kind.
 const CONNECTIONS: usize = 400;
@@ -24,11 +26,52 @@ const BODIES: Duration = Duration::from_secs(61);
 /// What a loaded machine may add.
 const SLACK: Duration = Duration::from_secs(15);
 
+/// How slow connections begin, of two kinds, and how long each kind may be open.
+#[derive(Clone, Copy)]
+struct Kinds {
+    names: [&'static str; 2],
+    begin: [&'static str; 2],
+    most: [Duration; 2],
+}
+
+/// To who answers calls.
+const CALLS: Kinds = Kinds {
+    names: ["slow headers", "slow bodies"],
+    begin: [
+        "POST /v1/call HTTP/1.1\r\nx: ",
+        "POST /v1/call HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n\"",
+    ],
+    most: [HEADERS, BODIES],
+};
+
+/// To who shows pages: what is answered without hyper, and what goes to it.
+const PAGES: Kinds = Kinds {
+    names: [
+        "slow headers",
+        "slow headers behind an answer and something odd",
+    ],
+    begin: [
+        "GET /guix/nix-cache-info HTTP/1.1\r\nx: ",
+        "GET /guix/nix-cache-info HTTP/1.1\r\nhost: x\r\n\r\nPOST /guix/nix-cache-info HTTP/1.1\r\nx: ",
+    ],
+    most: [HEADERS, HEADERS],
+};
+
 #[test]
 fn who_sends_a_byte_a_second_is_closed_and_delays_nobody() {
-    let address = free_address();
+    slow(CALLS, false);
+}
+
+#[test]
+fn nor_does_who_fetches_so() {
+    slow(PAGES, true);
+}
+
+fn slow(kinds: Kinds, pages: bool) {
+    let (address, published) = (free_address(), free_address());
     let farm = Farm::new(Setup {
         listen: vec![address.to_string()],
+        publish: vec![published.to_string()],
         ..Setup::default()
     });
     let url = format!("http://{address}");
@@ -36,13 +79,21 @@ fn who_sends_a_byte_a_second_is_closed_and_delays_nobody() {
     let over = Arc::new(AtomicBool::new(false));
     let attack = {
         let over = Arc::clone(&over);
+        let attacked = if pages { published } else { address };
         std::thread::spawn(move || {
-            crate::farm::runtime().block_on(attack(&address.to_string(), &over))
+            crate::farm::runtime().block_on(attack(&attacked.to_string(), kinds, &over))
         })
     };
     let honest = {
         let over = Arc::clone(&over);
-        std::thread::spawn(move || crate::farm::runtime().block_on(honest(&url, &over)))
+        std::thread::spawn(move || {
+            let runtime = crate::farm::runtime();
+            if pages {
+                runtime.block_on(honest_fetches(published, &over))
+            } else {
+                runtime.block_on(honest(&url, &over))
+            }
+        })
     };
     let mut builds = Vec::new();
     while !over.load(Relaxed) {
@@ -59,13 +110,13 @@ fn who_sends_a_byte_a_second_is_closed_and_delays_nobody() {
         }
         std::thread::sleep(Duration::from_secs(2));
     }
-    let [headers, bodies] = attack.join().unwrap();
+    let closed = attack.join().unwrap();
     let mut latencies = honest.join().unwrap();
     latencies.sort();
     let at = |share: usize| latencies[(latencies.len() - 1) * share / 100];
-    println!(
-        "{CONNECTIONS} slow headers: closed after {headers:?}; {CONNECTIONS} slow bodies: after {bodies:?}"
-    );
+    for (name, after) in kinds.names.iter().zip(closed) {
+        println!("{CONNECTIONS} {name}: closed after {after:?}");
+    }
     println!(
         "{} honest requests on new connections meanwhile: median {:?}, 99 % below {:?}, at most {:?}",
         latencies.len(),
@@ -80,18 +131,17 @@ fn who_sends_a_byte_a_second_is_closed_and_delays_nobody() {
             builds.len()
         );
     }
-    assert!(headers < HEADERS + SLACK, "{headers:?}");
-    assert!(bodies < BODIES + SLACK, "{bodies:?}");
+    for (most, after) in kinds.most.iter().zip(closed) {
+        assert!(after < *most + SLACK, "{after:?}");
+    }
     assert!(latencies.len() > 100, "{}", latencies.len());
 }
 
 /// How long it took until the last connection of each kind was closed.
-async fn attack(address: &str, over: &AtomicBool) -> [Duration; 2] {
-    let header = "POST /v1/call HTTP/1.1\r\nx: ";
-    let body = "POST /v1/call HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n\"";
+async fn attack(address: &str, kinds: Kinds, over: &AtomicBool) -> [Duration; 2] {
     let opened = Arc::new(AtomicUsize::new(0));
     let mut all = JoinSet::new();
-    for (kind, begin) in [header, body].into_iter().enumerate() {
+    for (kind, begin) in kinds.begin.into_iter().enumerate() {
         for _ in 0..CONNECTIONS {
             let (address, opened) = (address.to_owned(), Arc::clone(&opened));
             all.spawn(async move {
@@ -135,6 +185,18 @@ async fn honest(url: &str, over: &AtomicBool) -> Vec<Duration> {
         };
         let begun = Instant::now();
         endpoint.call(&Peer::Anonymous, hello, None).await.unwrap();
+        latencies.push(begun.elapsed());
+        sleep(Duration::from_millis(100)).await;
+    }
+    latencies
+}
+
+/// How long each honest fetch took.
+async fn honest_fetches(published: SocketAddr, over: &AtomicBool) -> Vec<Duration> {
+    let mut latencies = Vec::new();
+    while !over.load(Relaxed) && latencies.len() < 10_000 {
+        let begun = Instant::now();
+        page(published).await;
         latencies.push(begun.elapsed());
         sleep(Duration::from_millis(100)).await;
     }

@@ -203,6 +203,7 @@ pub fn finish_rotation(file: &Path) -> anyhow::Result<SecretKey> {
         finish_making(&next, &key)?;
         keep(file, &former)?;
         keep(&public_file(file), &public_file(&former))?;
+        reach(Point::KeyKept);
         replace(&next, file)?;
         replace(&public_file(&next), &public_file(file))?;
         return Ok(key);
@@ -229,6 +230,7 @@ fn keep(file: &Path, to: &Path) -> anyhow::Result<()> {
 /// Puts a file in the place of another, durably.
 fn replace(from: &Path, to: &Path) -> anyhow::Result<()> {
     std::fs::rename(from, to)
+        .inspect(|()| reach(Point::KeyReplaced))
         .and_then(|()| File::open(directory_of(to))?.sync_all())
         .with_context(|| format!("cannot replace {}", to.display()))
 }
@@ -266,7 +268,9 @@ fn create(path: &Path, mode: u32, text: &[u8]) -> anyhow::Result<()> {
     };
     write().map_err(failed)?;
     let linked = std::fs::hard_link(&new, path);
+    reach(Point::KeyLinked);
     let removed = remove(&new);
+    reach(Point::KeyUnlinked);
     linked.map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => failure::usage(format!(
             "there is a file {} already, and keys are not overwritten",

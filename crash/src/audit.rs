@@ -99,14 +99,26 @@ pub(crate) fn farm(farm: &Farm, builds: &[(Build, Vec<u8>)]) -> anyhow::Result<(
     }
     let facts = facts(&client)?;
     for (build, _) in builds {
-        ended_once(build, &facts)?;
+        ended_once(build, &facts, farm.may_lose)?;
     }
-    begun_with_cause(&farm.agent.said())
+    let mut done = 0;
+    for agent in &farm.agents {
+        done += begun_with_cause(&agent.process.said(), farm.may_lose)
+            .with_context(|| format!("the agent {}", agent.id))?;
+    }
+    ensure!(done > 0, "the agents' logs speak of no result");
+    Ok(())
 }
 
 /// The public part of the key that the coordinator signs with.
 pub(crate) fn public_key(farm: &Farm) -> PathBuf {
     farm.state.join("keys/guix.pub")
+}
+
+/// How often this happened.
+pub(crate) fn count(farm: &Farm, what: &str) -> anyhow::Result<usize> {
+    let facts = facts(&farm.client())?;
+    Ok(facts.iter().filter(|fact| fact.what == what).count())
 }
 
 fn facts(client: &Client) -> anyhow::Result<Vec<FactView>> {
@@ -130,33 +142,51 @@ fn facts(client: &Client) -> anyhow::Result<Vec<FactView>> {
     })
 }
 
-/// It is submitted once and ends once, and nothing is begun after that.
-fn ended_once(build: &Build, facts: &[FactView]) -> anyhow::Result<()> {
+/// It is submitted once and ends once, and nothing is begun after that. It is begun anew only where a lease has run out,
+/// or where an agent said that it could not: neither may be, unless agents may lose something.
+fn ended_once(build: &Build, facts: &[FactView], may_lose: bool) -> anyhow::Result<()> {
     let own = facts.iter().filter(|fact| {
         let mut ids = fact.builds.iter().map(ToString::to_string);
         ids.any(|id| id == build.id)
     });
     let words: Vec<_> = own.map(|fact| &*fact.what).collect();
     let count = |wanted| words.iter().filter(|word| **word == wanted).count();
+    // These are told of one of the builds of a derivation.
+    let derivation = build.made.path.to_string();
+    let causes = facts.iter().filter(|fact| {
+        fact.path.as_ref() == Some(&derivation)
+            && ["expired", "setup-failed"].contains(&fact.what.as_str())
+    });
+    let causes = causes.count();
+    let most = if may_lose { 1 + causes } else { 1 };
     // An agent that is killed is given its attempt again: it is no other attempt.
-    let once = (count("submitted"), count("started"), count("ended")) == (1, 1, 1);
+    let once = (count("submitted"), count("ended")) == (1, 1);
     ensure!(
-        once && words.first() == Some(&"submitted") && words.last() == Some(&"ended"),
+        once && (1..=most).contains(&count("started")) && words.first() == Some(&"submitted"),
         "{}: {words:?}",
+        build.name
+    );
+    let end = words.iter().position(|word| *word == "ended");
+    let late = words.iter().rposition(|word| *word == "started");
+    ensure!(
+        late < end,
+        "{} is begun and has ended: {words:?}",
         build.name
     );
     Ok(())
 }
 
 /// In one life an agent begins an attempt once, in a later one only if the earlier left no result of it, and never again
-/// once the result was taken: a coordinator that dies makes nobody build again.
-fn begun_with_cause(log: &str) -> anyhow::Result<()> {
+/// once the result was taken: a coordinator that dies makes nobody build again. An agent whose disk is bad may lose a
+/// result that nobody has taken. How many were done.
+fn begun_with_cause(log: &str, may_lose: bool) -> anyhow::Result<usize> {
     let attempt = |line: &str| Some(line.split_once("attempt=")?.1.split(' ').next()?.to_owned());
     let (mut done, mut begun) = (BTreeSet::new(), BTreeSet::new());
     for line in log.lines() {
+        let left = line.contains("an earlier run left a result") && !may_lose;
         if line == LIFE {
             begun.clear();
-        } else if line.contains("an earlier run left a result") || line.contains(": reported") {
+        } else if left || line.contains(": reported") {
             done.extend(attempt(line));
         } else if line.contains("steps::build: building") {
             let name = attempt(line).context("it names its attempt")?;
@@ -167,8 +197,7 @@ fn begun_with_cause(log: &str) -> anyhow::Result<()> {
             );
         }
     }
-    ensure!(!done.is_empty(), "the agent's log speaks of no result");
-    Ok(())
+    Ok(done.len())
 }
 
 /// Nothing lies where nothing belongs. What no record names is swept before; the farm rests.
@@ -189,16 +218,25 @@ pub(crate) fn no_leftovers(farm: &Farm) -> anyhow::Result<()> {
 
 fn leftovers(farm: &Farm) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = coordinator_leftovers(&farm.state)?;
-    let agent = farm.directory.join("agent");
-    for (directory, most) in [
-        ("attempts", 0),
-        ("store/incoming", 0),
-        ("store/build", 0),
-        ("", 4),
-    ] {
-        let files = list(&agent.join(directory))?;
-        if files.len() > most {
-            found.extend(files);
+    if farm.may_lose {
+        // The log of an attempt whose end nobody has reported stays, for whoever asks why.
+        let uploads = farm.state.join("artifacts/uploads");
+        found.retain(|file| {
+            !(file.starts_with(&uploads) && file.to_string_lossy().ends_with("-log"))
+        });
+    }
+    for agent in &farm.agents {
+        for (directory, most) in [
+            (agent.state.join("attempts"), 0),
+            (agent.store.join("incoming"), 0),
+            (agent.store.join("build"), 0),
+            // Attempts, lock and session.
+            (agent.state.clone(), 3),
+        ] {
+            let files = list(&directory)?;
+            if files.len() > most {
+                found.extend(files);
+            }
         }
     }
     Ok(found)

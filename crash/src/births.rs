@@ -7,12 +7,14 @@ use anyhow::{Context as _, ensure};
 use grange_fail_points::Point;
 
 use crate::audit;
-use crate::farm::{Farm, PATIENCE};
+use crate::farm::{Farm, PATIENCE, Setup};
 use crate::random::Random;
 
 /// Points that are passed in a new directory alone.
-pub(crate) const BIRTHS: [Point; 6] = [
+pub(crate) const BIRTHS: [Point; 8] = [
     Point::KeyMade,
+    Point::KeyLinked,
+    Point::KeyUnlinked,
     Point::KeySecretWritten,
     Point::DatabaseMade,
     Point::SchemaWritten,
@@ -21,32 +23,36 @@ pub(crate) const BIRTHS: [Point; 6] = [
 ];
 
 /// Kills at each of them, and then at another one; how often in all.
-pub(crate) fn run(programs: &Path, random: &mut Random) -> anyhow::Result<usize> {
+pub(crate) fn run(programs: &Path, directory: &Path, random: &mut Random) -> anyhow::Result<usize> {
     let mut killed = 0;
     for point in BIRTHS {
-        // A secret and a public key; with a farm for Nix there are four files.
-        let most = if point == Point::KeyMade { 4 } else { 1 };
-        let most = if point == Point::KeySecretWritten {
-            2
-        } else {
-            most
+        let most = match point {
+            // A secret and a public key; with a farm for Nix there are four files.
+            Point::KeyMade => 4,
+            // Those of one kind are as those of the other.
+            Point::KeyLinked | Point::KeyUnlinked | Point::KeySecretWritten => 2,
+            _ => 1,
         };
         for times in 1..=most {
             let again = BIRTHS[usize::try_from(random.below(BIRTHS.len() as u64))?];
-            killed += born(programs, point, times, again)
+            let place = directory.join("birth");
+            std::fs::create_dir(&place)?;
+            killed += born(programs, &place, point, times, again)
                 .with_context(|| format!("at {} the time {times}", point.name()))?;
+            std::fs::remove_dir_all(&place)?;
         }
     }
     Ok(killed)
 }
 
-fn born(programs: &Path, point: Point, times: u32, again: Point) -> anyhow::Result<usize> {
-    let directory = tempfile::tempdir()?;
-    let mut farm = Farm::new(
-        programs,
-        directory.path(),
-        &directory.path().join("coordinator"),
-    )?;
+fn born(
+    programs: &Path,
+    directory: &Path,
+    point: Point,
+    times: u32,
+    again: Point,
+) -> anyhow::Result<usize> {
+    let mut farm = Farm::new(programs, directory, &Setup::new(directory))?;
     farm.coordinator.arm(point.name(), times)?;
     let mut killed = die(&mut farm)?;
     ensure!(killed == 1, "nobody came there");
@@ -58,6 +64,11 @@ fn born(programs: &Path, point: Point, times: u32, again: Point) -> anyhow::Resu
         farm.coordinator.stop()?;
     }
     farm.start_coordinator()?;
+    let begun = Instant::now();
+    while !has_made_all(&farm) {
+        ensure!(begun.elapsed() < PATIENCE, "it makes no keys");
+        std::thread::sleep(Duration::from_millis(2));
+    }
     farm.grange(&["builds", "list"])?;
     let keys = farm.state.join("keys");
     for name in ["guix", "nix"] {
@@ -82,13 +93,16 @@ fn die(farm: &mut Farm) -> anyhow::Result<usize> {
     farm.coordinator.start()?;
     let begun = Instant::now();
     while !farm.coordinator.has_died()? {
-        // The keys are the last thing that it makes.
-        if farm.state.join("nar-cache").exists() && farm.run(&["agents", "list"])?.status.success()
-        {
+        if has_made_all(farm) && farm.run(&["agents", "list"])?.status.success() {
             return Ok(0);
         }
         ensure!(begun.elapsed() < PATIENCE, "it neither dies nor answers");
         std::thread::sleep(Duration::from_millis(2));
     }
     Ok(1)
+}
+
+/// Whether it has made its directory: behind the keys comes nothing but this.
+fn has_made_all(farm: &Farm) -> bool {
+    farm.state.join("nar-cache").exists()
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 
 use crate::audit;
-use crate::farm::Farm;
+use crate::farm::{Farm, Setup};
 use crate::power::{Faults, PowerDisk};
 use crate::random::Random;
 use crate::round::Round;
@@ -46,7 +46,11 @@ fn begin<'a>(
             return Ok(None);
         }
     };
-    let mut farm = Farm::new(programs, directory, &place.join("coordinator"))?;
+    let setup = Setup {
+        state: place.join("coordinator"),
+        ..Setup::new(directory)
+    };
+    let mut farm = Farm::new(programs, directory, &setup)?;
     farm.start()?;
     Ok(Some(Cuts {
         farm,
@@ -75,12 +79,7 @@ pub(crate) fn run(programs: &Path, cycles: usize, random: &mut Random) -> anyhow
     println!(
         "{cycles} power cuts; {} builds acknowledged, all there; no database damaged; slowest recovery {:?}; {:?}",
         cuts.builds.len(),
-        cuts.farm
-            .recoveries
-            .iter()
-            .max()
-            .copied()
-            .unwrap_or_default(),
+        cuts.farm.slowest_recovery(),
         begun.elapsed()
     );
     Ok(())
@@ -148,7 +147,8 @@ impl Cuts<'_> {
 
     fn cut_now(&mut self) -> anyhow::Result<()> {
         self.disk.disk().dead = true;
-        self.farm.coordinator.kill_if_there()?;
+        self.farm.coordinator.strike()?;
+        self.farm.coordinator.wait()?;
         self.disk.cut()?;
         self.farm.start_coordinator()
     }

@@ -1,4 +1,4 @@
-//! A coordinator and an agent as processes, in a directory.
+//! A coordinator and agents as processes, in a directory.
 
 use std::fs;
 use std::net::TcpListener;
@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
-use grange_fail_points::Victim;
+use grange_fail_points::{Point, Victim};
 
 use crate::process::{Process, program};
 
@@ -23,11 +23,33 @@ const DISK_ERRORS: [&str; 2] = ["the artifact store failed", "No space left on d
 /// How long anything may take before it counts as lost.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
+/// What is not the same in each farm.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    /// The coordinator's directory.
+    pub(crate) state: PathBuf,
+    /// Where the directories of the agents lie, but for their stores.
+    pub(crate) agents: PathBuf,
+    /// The lease of an attempt, as the coordinator's configuration says it.
+    pub(crate) lease: &'static str,
+}
+
+impl Setup {
+    /// All in one directory, and leases that do not run out.
+    pub(crate) fn new(directory: &Path) -> Self {
+        Self {
+            state: directory.join("coordinator"),
+            agents: directory.to_owned(),
+            lease: "1m",
+        }
+    }
+}
+
 /// A farm.
 #[derive(Debug)]
 pub(crate) struct Farm {
     programs: PathBuf,
-    /// Where the agent and what this program itself needs lie.
+    /// Where what this program itself needs lies.
     pub(crate) directory: PathBuf,
     /// The coordinator's.
     pub(crate) state: PathBuf,
@@ -35,25 +57,100 @@ pub(crate) struct Farm {
     /// Where stock clients fetch.
     pub(crate) published: String,
     pub(crate) coordinator: Process,
-    pub(crate) agent: Process,
-    /// The disk may fail: that is said to users, and they try again.
+    pub(crate) agents: Vec<Agent>,
+    /// The coordinator's disk may fail: that is said to users, and they try again.
     pub(crate) bad_disk: bool,
+    /// What no coordinator has acknowledged may be lost, and done again: an agent's disk is bad, or leases run out.
+    pub(crate) may_lose: bool,
     /// How long each start of a coordinator took until it answered.
     pub(crate) recoveries: Vec<Duration>,
 }
 
+/// An agent.
+#[derive(Debug)]
+pub(crate) struct Agent {
+    pub(crate) id: String,
+    /// What is its own: logs and results.
+    pub(crate) state: PathBuf,
+    pub(crate) store: PathBuf,
+    config: PathBuf,
+    password: PathBuf,
+    pub(crate) process: Process,
+}
+
+impl Agent {
+    fn new(
+        programs: &Path,
+        directory: &Path,
+        state: PathBuf,
+        name: &str,
+        url: &str,
+    ) -> anyhow::Result<Self> {
+        let at = |suffix: &str| directory.join(format!("{name}{suffix}"));
+        let (config, password, store) = (at(".toml"), at(".password"), at(".store"));
+        let id = uuid::Uuid::now_v7().to_string();
+        let words = [
+            "--config",
+            path(&config)?,
+            "--coordinator",
+            url,
+            "--uuid",
+            &id,
+            "--password-file",
+            path(&password)?,
+            "--state-dir",
+            path(&state)?,
+            "--store",
+            path(&store)?,
+            "--max-parallel-builds",
+            "3",
+        ];
+        let mut words = words.map(str::to_owned).to_vec();
+        for path in SHELL.iter().filter(|path| Path::new(path).exists()) {
+            words.extend(["--sandbox-path".to_owned(), (*path).to_owned()]);
+        }
+        let program = programs.join("grange-agent");
+        let process = Process::new(program, words, at(".log"), at(".dies"));
+        let agent = Self {
+            id,
+            state,
+            store,
+            config,
+            password,
+            process,
+        };
+        agent.durable_after("150ms")?;
+        Ok(agent)
+    }
+
+    /// From its next start on, results of builds that took so long are brought to the disk before they are sent. What
+    /// the coordinator has is deleted here: an input that was made here comes from there.
+    pub(crate) fn durable_after(&self, time: &str) -> anyhow::Result<()> {
+        let text = format!("durable-after = \"{time}\"\nwait = \"2s\"\ndelete-outputs = true\n");
+        Ok(fs::write(&self.config, text)?)
+    }
+}
+
 impl Farm {
-    /// Nothing runs yet. `state` is the coordinator's directory.
-    pub(crate) fn new(programs: &Path, directory: &Path, state: &Path) -> anyhow::Result<Self> {
+    /// Nothing runs yet.
+    pub(crate) fn new(programs: &Path, directory: &Path, setup: &Setup) -> anyhow::Result<Self> {
         // The ports must stay the same; that one is taken in the meantime is unlikely.
         let free = || -> anyhow::Result<String> {
             Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
         };
         let (address, published) = (free()?, free()?);
         let admin = format!("unix:{}", directory.join("admin.sock").display());
+        let config = directory.join("coordinator.toml");
+        let lease = setup.lease;
+        fs::write(
+            &config,
+            format!("[farm]\nlease = \"{lease}\"\nsetup-backoff = \"200ms\"\n"),
+        )?;
         let words = [
+            "--config",
+            path(&config)?,
             "--state-dir",
-            path(state)?,
+            path(&setup.state)?,
             "--listen",
             &address,
             "--admin",
@@ -67,57 +164,36 @@ impl Farm {
             directory.join("coordinator.log"),
             directory.join("coordinator.dies"),
         );
-        let config = directory.join("agent.toml");
-        fs::write(&config, "durable-after = \"150ms\"\nwait = \"2s\"\n")?;
         let url = format!("http://{address}");
-        let (password, place) = (directory.join("password"), directory.join("agent"));
-        let id = uuid::Uuid::now_v7().to_string();
-        let words = [
-            "--config",
-            path(&config)?,
-            "--coordinator",
-            &url,
-            "--uuid",
-            &id,
-            "--password-file",
-            path(&password)?,
-            "--state-dir",
-            path(&place)?,
-            "--max-parallel-builds",
-            "3",
-        ];
-        let mut words = words.map(str::to_owned).to_vec();
-        for path in SHELL.iter().filter(|path| Path::new(path).exists()) {
-            words.extend(["--sandbox-path".to_owned(), (*path).to_owned()]);
-        }
-        fs::write(directory.join("agent-id"), &id)?;
-        let agent = Process::new(
-            programs.join("grange-agent"),
-            words,
-            directory.join("agent.log"),
-            directory.join("agent.dies"),
-        );
+        let agents = ["agent-1", "agent-2"].map(|name| {
+            let state = setup.agents.join(name);
+            Agent::new(programs, directory, state, name, &url)
+        });
         Ok(Self {
             programs: programs.to_owned(),
             directory: directory.to_owned(),
-            state: state.to_owned(),
+            state: setup.state.clone(),
             admin,
             published,
             coordinator,
-            agent,
+            agents: agents.into_iter().collect::<anyhow::Result<_>>()?,
             bad_disk: false,
+            may_lose: false,
             recoveries: Vec::new(),
         })
     }
 
-    /// Starts the coordinator, and an agent that it knows.
+    /// Starts the coordinator, and agents that it knows.
     pub(crate) fn start(&mut self) -> anyhow::Result<()> {
         self.start_coordinator()?;
-        let id = fs::read_to_string(self.directory.join("agent-id"))?;
-        self.grange(&["agent", "new", "--id", &id])?;
-        let password = self.grange(&["agent", &id, "password", "new"])?;
-        fs::write(self.directory.join("password"), password)?;
-        self.agent.start()
+        for agent in &self.agents {
+            self.grange(&["agent", "new", "--id", &agent.id])?;
+            let password = self.grange(&["agent", &agent.id, "password", "new"])?;
+            fs::write(&agent.password, password)?;
+        }
+        self.agents
+            .iter_mut()
+            .try_for_each(|agent| agent.process.start())
     }
 
     /// Starts the coordinator and waits until it answers.
@@ -142,24 +218,84 @@ impl Farm {
         }
     }
 
+    /// Where somebody dies; of the agents, the first.
     pub(crate) fn victim(&mut self, victim: Victim) -> &mut Process {
         match victim {
-            Victim::Coordinator => &mut self.coordinator,
-            Victim::Agent => &mut self.agent,
+            Victim::Agent => &mut self.agents[0].process,
+            Victim::Coordinator | Victim::Operator => &mut self.coordinator,
         }
     }
 
-    /// What both said last, for whoever looks why something failed.
+    /// Says at which point, and which time there, somebody is to die; of the agents, who comes there first.
+    pub(crate) fn arm(&self, point: Point, times: u32) -> anyhow::Result<()> {
+        match point.victim() {
+            Victim::Agent => self
+                .agents
+                .iter()
+                .try_for_each(|agent| agent.process.arm(point.name(), times)),
+            Victim::Coordinator | Victim::Operator => self.coordinator.arm(point.name(), times),
+        }
+    }
+
+    /// Takes that back; whether nobody has come there.
+    pub(crate) fn disarm(&self, victim: Victim) -> bool {
+        match victim {
+            Victim::Agent => {
+                let armed = self.agents.iter().filter(|it| it.process.disarm());
+                armed.count() == self.agents.len()
+            }
+            Victim::Coordinator | Victim::Operator => self.coordinator.disarm(),
+        }
+    }
+
+    /// Starts those again who have died as they were told; who that was. Of the agents no other one dies then.
+    pub(crate) fn revive(&mut self) -> anyhow::Result<Vec<Victim>> {
+        let died = self.replace_dead()?;
+        if died.contains(&Victim::Agent) {
+            self.disarm(Victim::Agent);
+        }
+        Ok(died)
+    }
+
+    /// The same, and whoever is to die may still.
+    pub(crate) fn replace_dead(&mut self) -> anyhow::Result<Vec<Victim>> {
+        let mut died = Vec::new();
+        if self.coordinator.has_died()? {
+            self.start_coordinator()?;
+            died.push(Victim::Coordinator);
+        }
+        for agent in &mut self.agents {
+            if agent.process.has_died()? {
+                agent.process.start()?;
+                died.push(Victim::Agent);
+            }
+        }
+        Ok(died)
+    }
+
+    /// What all of them said last, for whoever looks why something failed.
     pub(crate) fn tell_logs(&self) {
-        for process in [&self.coordinator, &self.agent] {
+        for process in self.processes() {
             eprintln!("{}\n", process.tail());
         }
     }
 
-    /// Ends both, in good order.
+    fn processes(&self) -> impl Iterator<Item = &Process> {
+        let agents = self.agents.iter().map(|agent| &agent.process);
+        [&self.coordinator].into_iter().chain(agents)
+    }
+
+    /// Ends all, in good order.
     pub(crate) fn stop(&mut self) -> anyhow::Result<()> {
-        self.agent.stop().context("the agent")?;
+        for agent in &mut self.agents {
+            agent.process.stop().context("an agent")?;
+        }
         self.coordinator.stop().context("the coordinator")
+    }
+
+    /// How long the slowest start of a coordinator took.
+    pub(crate) fn slowest_recovery(&self) -> Duration {
+        self.recoveries.iter().max().copied().unwrap_or_default()
     }
 
     pub(crate) fn client(&self) -> Client {

@@ -9,8 +9,10 @@ use grange_fail_points::{Point, Victim};
 
 use crate::audit;
 use crate::births::{self, BIRTHS};
-use crate::farm::{Farm, PATIENCE};
+use crate::exports::{self, EXPORTS};
+use crate::farm::{Farm, PATIENCE, Setup};
 use crate::random::Random;
+use crate::rotations::{self, ROTATIONS};
 use crate::round::Round;
 use crate::work::Build;
 
@@ -21,18 +23,29 @@ const TIMES: u64 = 6;
 /// After how many cycles everything is audited, and not only what the cycle did.
 const AUDIT: usize = 50;
 
-/// Points that a process passes only as it starts.
-const STARTS: [Point; 6] = [
+/// Points that a process passes only as it starts; an agent, where it does not know its store to be on the disk.
+const STARTS: [Point; 10] = [
     Point::TermClaimed,
     Point::StateLoaded,
     Point::UploadDiscarding,
     Point::UploadDiscarded,
     Point::SessionWritten,
     Point::SessionRenamed,
+    Point::StoreSynced,
+    Point::SettledWritten,
+    Point::SettledSynced,
+    Point::SettledRenamed,
 ];
 
 /// A hook's cursor is brought to the disk alone once nothing happens any more.
 const RESTS: [Point; 1] = [Point::HookDelivered];
+
+/// An agent passes them whose result has to wait: its coordinator has died.
+const WAITS: [Point; 3] = [
+    Point::WaitingFilesSynced,
+    Point::WaitingResultSynced,
+    Point::WaitingNamesSynced,
+];
 
 /// A farm that lives through it all.
 struct Kills<'a> {
@@ -46,19 +59,22 @@ struct Kills<'a> {
 }
 
 /// Kills at least so often, at each point at least once.
-pub(crate) fn run(programs: &Path, cycles: usize, random: &mut Random) -> anyhow::Result<()> {
+pub(crate) fn run(
+    programs: &Path,
+    directory: &Path,
+    cycles: usize,
+    random: &mut Random,
+) -> anyhow::Result<String> {
     let begun = Instant::now();
-    let directory = tempfile::tempdir()?;
-    let births = births::run(programs, random)?;
+    let elsewhere = [BIRTHS.as_slice(), &ROTATIONS, &EXPORTS].concat();
+    let mut others = births::run(programs, directory, random)?;
+    others += rotations::run(programs, directory)?;
+    others += exports::run(programs, directory)?;
     println!(
-        "killed {births} times while a coordinator was born: {:?}",
+        "killed {others} times while coordinators were born, keys rotated and items signed for a daemon: {:?}",
         begun.elapsed()
     );
-    let mut farm = Farm::new(
-        programs,
-        directory.path(),
-        &directory.path().join("coordinator"),
-    )?;
+    let mut farm = Farm::new(programs, directory, &Setup::new(directory))?;
     farm.start()?;
     let mut kills = Kills {
         farm,
@@ -70,14 +86,14 @@ pub(crate) fn run(programs: &Path, cycles: usize, random: &mut Random) -> anyhow
     let points: Vec<_> = Point::ALL
         .iter()
         .copied()
-        .filter(|point| !BIRTHS.contains(point))
+        .filter(|point| !elsewhere.contains(point))
         .collect();
     let mut cycle = 0;
     // The first time at each point the first time there; then at some other.
     let mut first = true;
-    while first || cycle + births < cycles {
+    while first || cycle + others < cycles {
         for &point in &points {
-            if !first && cycle + births >= cycles {
+            if !first && cycle + others >= cycles {
                 break;
             }
             let times = if first {
@@ -92,7 +108,7 @@ pub(crate) fn run(programs: &Path, cycles: usize, random: &mut Random) -> anyhow
             cycle += usize::from(fired);
             if fired && cycle.is_multiple_of(AUDIT) {
                 kills.audit()?;
-                println!("killed {} times: {:?}", cycle + births, begun.elapsed());
+                println!("killed {} times: {:?}", cycle + others, begun.elapsed());
             }
         }
         first = false;
@@ -101,60 +117,63 @@ pub(crate) fn run(programs: &Path, cycles: usize, random: &mut Random) -> anyhow
     audit::no_leftovers(&kills.farm)?;
     kills.farm.stop()?;
     kills.farm.check_database()?;
-    report(&kills, cycle, births, begun.elapsed());
-    Ok(())
+    Ok(report(
+        &kills,
+        cycle + others,
+        elsewhere.len(),
+        begun.elapsed(),
+    ))
 }
 
-fn report(kills: &Kills<'_>, cycles: usize, births: usize, took: Duration) {
-    let slowest = kills.farm.recoveries.iter().max();
-    println!(
-        "{} kills at {} points, {} of the coordinator; {} builds acknowledged, all there; no database \
-         damaged; slowest recovery {:?}; {took:?}",
-        cycles + births,
-        kills.died.len() + BIRTHS.len(),
-        kills
-            .died
-            .iter()
-            .filter(|(point, _)| point.victim() == Victim::Coordinator)
-            .map(|(_, times)| times)
-            .sum::<usize>()
-            + births,
+fn report(kills: &Kills<'_>, all: usize, elsewhere: usize, took: Duration) -> String {
+    format!(
+        "{all} kills at {} points; {} builds acknowledged, all there; no database damaged; slowest recovery {:?}; {took:?}",
+        kills.died.len() + elsewhere,
         kills.builds.len(),
-        slowest.copied().unwrap_or_default(),
-    );
+        kills.farm.slowest_recovery(),
+    )
 }
 
 impl Kills<'_> {
     /// Has users at work while a process dies at a point, and looks at what they have then. Whether it died.
     fn cycle(&mut self, point: Point, times: u32) -> anyhow::Result<bool> {
-        if STARTS.contains(&point) {
+        let victim = point.victim();
+        let died = if STARTS.contains(&point) {
             self.start_again(point)?;
-            *self.died.entry(point).or_default() += 1;
-            self.round(None)?;
-            return Ok(true);
-        }
-        self.farm.victim(point.victim()).arm(point.name(), times)?;
-        if RESTS.contains(&point) {
+            self.round(&[])?;
+            true
+        } else if WAITS.contains(&point) {
+            self.have_it_wait(point)?
+        } else if RESTS.contains(&point) {
             // Once a rest.
-            self.farm.victim(point.victim()).arm(point.name(), 1)?;
-            if !self.round(Some(point.victim()))? {
-                self.revive(point.victim())?;
+            self.farm.arm(point, 1)?;
+            if self.round(&[victim])?.is_empty() {
+                self.await_death()?;
             }
+            true
+        } else {
+            self.farm.arm(point, times)?;
+            self.dies_in_a_round(&[victim])?
+        };
+        if died {
             *self.died.entry(point).or_default() += 1;
-            return Ok(true);
         }
+        Ok(died)
+    }
+
+    /// Has users at work until somebody has died, or for some rounds. Whether the last one did.
+    fn dies_in_a_round(&mut self, victims: &[Victim]) -> anyhow::Result<bool> {
+        let last = *victims.last().context("somebody is to die")?;
         for _ in 0..ROUNDS {
-            if self.round(Some(point.victim()))? {
-                *self.died.entry(point).or_default() += 1;
+            if self.round(victims)?.contains(&last) {
                 return Ok(true);
             }
         }
         // It may have come there meanwhile.
-        if self.farm.victim(point.victim()).disarm() {
+        if self.farm.disarm(last) {
             return Ok(false);
         }
-        self.revive(point.victim())?;
-        *self.died.entry(point).or_default() += 1;
+        self.await_death()?;
         Ok(true)
     }
 
@@ -162,44 +181,70 @@ impl Kills<'_> {
     fn start_again(&mut self, point: Point) -> anyhow::Result<()> {
         let victim = point.victim();
         self.farm.victim(victim).kill()?;
-        if matches!(point, Point::UploadDiscarding | Point::UploadDiscarded) {
+        match point {
             // What a coordinator that was killed before has left of a source.
-            let upload = "artifacts/uploads/source-cut-off";
-            std::fs::write(self.farm.state.join(upload), "some of it")?;
+            Point::UploadDiscarding | Point::UploadDiscarded => {
+                let upload = "artifacts/uploads/source-cut-off";
+                std::fs::write(self.farm.state.join(upload), "some of it")?;
+            }
+            // As after a power cut of an agent that never settled its store.
+            Point::StoreSynced
+            | Point::SettledWritten
+            | Point::SettledSynced
+            | Point::SettledRenamed => {
+                std::fs::remove_file(self.farm.agents[0].store.join("settled"))?;
+            }
+            _ => {}
         }
         self.farm.victim(victim).arm(point.name(), 1)?;
         self.farm.victim(victim).start()?;
-        self.revive(victim)
+        self.await_death()
     }
 
-    /// Waits until it is dead, and starts another.
-    fn revive(&mut self, victim: Victim) -> anyhow::Result<()> {
+    /// The coordinator dies when it has taken a report, and an agent while it waits for another coordinator.
+    fn have_it_wait(&mut self, point: Point) -> anyhow::Result<bool> {
+        // What is durable before it is sent need not be made so.
+        self.restart_agents("1h")?;
+        self.farm.arm(point, 1)?;
+        self.farm.arm(Point::ReportTaken, 1)?;
+        let died = self.dies_in_a_round(&[Victim::Coordinator, Victim::Agent])?;
+        self.restart_agents("150ms")?;
+        Ok(died)
+    }
+
+    fn restart_agents(&mut self, durable_after: &str) -> anyhow::Result<()> {
+        for agent in &mut self.farm.agents {
+            agent.durable_after(durable_after)?;
+            agent.process.kill()?;
+            agent.process.start()?;
+        }
+        Ok(())
+    }
+
+    /// Waits until somebody is dead, and has started another.
+    fn await_death(&mut self) -> anyhow::Result<()> {
         let begun = Instant::now();
-        while !self.farm.victim(victim).has_died()? {
+        while self.farm.revive()?.is_empty() {
             ensure!(begun.elapsed() < PATIENCE, "nobody dies");
             std::thread::sleep(Duration::from_millis(2));
         }
-        match victim {
-            Victim::Coordinator => self.farm.start_coordinator(),
-            Victim::Agent => self.farm.agent.start(),
-        }
+        Ok(())
     }
 
-    /// One round; whether the victim died and was replaced meanwhile.
-    fn round(&mut self, victim: Option<Victim>) -> anyhow::Result<bool> {
+    /// One round; who died meanwhile and was replaced.
+    fn round(&mut self, victims: &[Victim]) -> anyhow::Result<Vec<Victim>> {
         self.rounds += 1;
         let round = Round::new(self.farm.client(), self.rounds, self.random)?;
         let key = audit::public_key(&self.farm);
         let working = std::thread::spawn(move || round.run(&key));
-        let mut died = false;
+        let mut all = Vec::new();
         while !working.is_finished() {
-            for one in [Victim::Coordinator, Victim::Agent] {
-                if self.farm.victim(one).has_died()? {
-                    ensure!(Some(one) == victim && !died, "{one:?} died by itself");
-                    self.revive(one)?;
-                    died = true;
-                }
-            }
+            let died = self.farm.revive()?;
+            ensure!(
+                died.iter().all(|one| victims.contains(one)),
+                "{died:?} died by themselves"
+            );
+            all.extend(died);
             std::thread::sleep(Duration::from_millis(1));
         }
         match working.join() {
@@ -210,7 +255,7 @@ impl Kills<'_> {
             }
             Err(_) => bail!("a client panicked"),
         }
-        Ok(died)
+        Ok(all)
     }
 
     fn audit(&mut self) -> anyhow::Result<()> {

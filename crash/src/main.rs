@@ -2,7 +2,8 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`kills`], [`births`] | `kill -9` at each fail point |
+//! | [`kills`], [`births`], [`rotations`], [`exports`] | `kill -9` at each fail point |
+//! | [`takeovers`] | agents whose leases run out: who takes over dies, too, and two race for a build |
 //! | [`cuts`], [`power`] | power cuts; disks that are full, fail or are slow |
 //! | [`farm`], [`process`] | programs that are killed and started again |
 //! | [`round`], [`work`] | what users do meanwhile, each thing again until it is acknowledged |
@@ -15,13 +16,16 @@
 mod audit;
 mod births;
 mod cuts;
+mod exports;
 mod farm;
 mod http;
 mod kills;
 mod power;
 mod process;
 mod random;
+mod rotations;
 mod round;
+mod takeovers;
 mod work;
 
 use std::path::PathBuf;
@@ -47,10 +51,16 @@ struct Cli {
 
 #[derive(Clone, Copy, Debug, Subcommand)]
 enum What {
-    /// Kill coordinator and agent at each fail point
+    /// Kill coordinator, agents and operators at each fail point
     Kills {
         /// How often at least
         #[arg(long, default_value_t = 300)]
+        cycles: usize,
+    },
+    /// Kill agents that take over from others, and that race with them
+    Takeovers {
+        /// How often at least
+        #[arg(long, default_value_t = 30)]
         cycles: usize,
     },
     /// Cut the power while the coordinator's disk has not written everything
@@ -91,8 +101,17 @@ fn run(cli: &Cli, random: &mut Random) -> anyhow::Result<()> {
         println!("skipped: {error}");
         return Ok(());
     }
+    let directory = tempfile::tempdir()?;
+    let at = directory.path();
     match cli.what {
-        What::Kills { cycles } => kills::run(&cli.programs, cycles, random),
+        What::Kills { cycles } => {
+            println!("{}", kills::run(&cli.programs, at, cycles, random)?);
+            Ok(())
+        }
+        What::Takeovers { cycles } => {
+            println!("{}", takeovers::run(&cli.programs, at, cycles, random)?);
+            Ok(())
+        }
         What::Power { cycles } => cuts::run(&cli.programs, cycles, random),
         What::Disks { cycles } => cuts::bad_disks(&cli.programs, cycles, random),
     }

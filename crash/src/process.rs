@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
@@ -109,7 +109,7 @@ impl Process {
         Ok(true)
     }
 
-    /// Whether it has ended, however.
+    /// Whether it does not run, for whatever reason.
     pub(crate) fn has_ended(&mut self) -> anyhow::Result<bool> {
         match &mut self.child {
             Some(child) => Ok(child.try_wait()?.is_some()),
@@ -117,12 +117,23 @@ impl Process {
         }
     }
 
-    /// `kill -9`, if it has not given up before.
-    pub(crate) fn kill_if_there(&mut self) -> anyhow::Result<()> {
-        if let Some(mut child) = self.child.take() {
-            child.kill()?;
-            child.wait()?;
-        }
+    /// `kill -9`, if it has not given up before. It may live until what it waits for is answered.
+    pub(crate) fn strike(&mut self) -> anyhow::Result<()> {
+        Ok(self.child.as_mut().map_or(Ok(()), Child::kill)?)
+    }
+
+    /// Waits until it has ended, however; how, if it was there.
+    pub(crate) fn wait(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+        let ended = self.child.take().map(|mut child| child.wait());
+        Ok(ended.transpose()?)
+    }
+
+    /// Stops it where it is, or lets it go on: `STOP` or `CONT`.
+    pub(crate) fn signal(&self, name: &str) -> anyhow::Result<()> {
+        let child = self.child.as_ref().context("it does not run")?;
+        let words = [format!("-{name}"), child.id().to_string()];
+        let status = Command::new("kill").args(words).status()?;
+        ensure!(status.success(), "it cannot be sent {name}");
         Ok(())
     }
 

@@ -7,8 +7,9 @@ use crate::farm::Client;
 use crate::random::Random;
 use crate::work::{Build, PRUNED, source};
 
-/// Bytes of outputs: some come in one piece, some in several.
+/// Bytes of outputs: some come in one piece, some in several, and at least one does so in each round.
 const SMALL: u64 = 2_000;
+const SEVERAL: u64 = 300_000;
 const LARGE: u64 = 900_000;
 
 /// The builds of a round.
@@ -24,8 +25,9 @@ pub(crate) struct Round {
 
 impl Round {
     pub(crate) fn new(client: Client, number: usize, random: &mut Random) -> anyhow::Result<Self> {
-        let mut size = |most: u64| usize::try_from(1 + random.below(most)).unwrap_or(1);
-        let sizes = [size(LARGE), size(LARGE), size(SMALL)];
+        let mut size =
+            |least, most| usize::try_from(least + random.below(most - least)).unwrap_or(1);
+        let sizes = [size(SEVERAL, LARGE), size(1, LARGE), size(1, SMALL)];
         let given = source(&client, &format!("source-{number}"))?;
         // Every other one takes so long that its results are written through to the disk.
         let slow = number.is_multiple_of(2);

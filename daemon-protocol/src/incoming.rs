@@ -4,6 +4,7 @@ use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use grange_derivation::nar::{self, NarDigest};
 use grange_derivation::{Hash, StorePath};
+use grange_fail_points::{Point, reach};
 use grange_interfaces::{Body, ItemInfo, LocalStoreError};
 use grange_model::NarHash;
 use grange_signatures::export::{self, Signing, Trailer};
@@ -180,7 +181,9 @@ impl<'a> Export<'a> {
                             references: nar.info.references.iter().cloned().collect(),
                             deriver: nar.info.deriver.clone(),
                         };
+                        reach(Point::ExportSigning);
                         let mut end = signing.finish(&trailer, self.key);
+                        reach(Point::ExportSigned);
                         end.extend_from_slice(&export::END);
                         self.rest = end.into();
                     }

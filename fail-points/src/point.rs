@@ -7,6 +7,8 @@ pub enum Victim {
     Coordinator,
     /// `grange-agent`.
     Agent,
+    /// `grange`, as whoever rotates a key runs it.
+    Operator,
 }
 
 macro_rules! points {
@@ -18,7 +20,7 @@ macro_rules! points {
         }
 
         impl Point {
-            /// All of them, those of the coordinator first.
+            /// All of them, by who is there.
             pub const ALL: &[Self] = &[$($(Self::$point,)+)+];
 
             /// What it is called.
@@ -44,6 +46,10 @@ points! {
     Coordinator:
     /// A key's file is made, and empty.
     KeyMade = "key-made",
+    /// The key has its name, and that under which it was written.
+    KeyLinked = "key-linked",
+    /// It has its name alone, which is not on the disk.
+    KeyUnlinked = "key-unlinked",
     /// The secret key is on the disk; the public one is not written.
     KeySecretWritten = "key-secret-written",
     /// The database's file is made, and empty.
@@ -74,6 +80,8 @@ points! {
     CallAnswered = "call-answered",
     /// The answer was handed to the connection.
     AnswerHanded = "answer-handed",
+    /// Its bytes have left this process.
+    AnswerSent = "answer-sent",
     /// Bytes of an upload have come, and are not written.
     PieceCame = "piece-came",
     /// They are written; nobody knows.
@@ -114,6 +122,8 @@ points! {
     NarinfoSigning = "narinfo-signing",
     /// It is signed, and not sent.
     NarinfoSigned = "narinfo-signed",
+    /// The bytes of a page have left this process.
+    PageSent = "page-sent",
     /// A nar that was compressed anew is on the disk, not under its name.
     NarBaked = "nar-baked",
     /// It has its name.
@@ -144,14 +154,24 @@ points! {
     OutputSpooled = "output-spooled",
     /// The files of a result are on the disk; the result is not.
     FilesSynced = "files-synced",
-    /// A result is written, not under its name.
+    /// A result is written, and not synced.
+    ResultFilled = "result-filled",
+    /// It is synced if it has to be, and not under its name.
     ResultWritten = "result-written",
     /// It has its name.
     ResultRenamed = "result-renamed",
     /// Its name is on the disk.
     ResultSynced = "result-synced",
+    /// A result that has to wait is made durable: its files are on the disk.
+    WaitingFilesSynced = "waiting-files-synced",
+    /// So is the result.
+    WaitingResultSynced = "waiting-result-synced",
+    /// So are their names.
+    WaitingNamesSynced = "waiting-names-synced",
     /// The rest of an output is about to be sent.
     OutputSending = "output-sending",
+    /// A piece of it was sent, and not the last one.
+    OutputPieceSent = "output-piece-sent",
     /// The coordinator has all of it.
     OutputSent = "output-sent",
     /// The result is about to be reported.
@@ -166,4 +186,26 @@ points! {
     ItemPlaced = "item-placed",
     /// A record of an item is written, not under its name.
     RecordWritten = "record-written",
+    /// The record of an item that goes is deleted; the item has its place.
+    RecordDeleted = "record-deleted",
+    /// The item was moved away, and is not deleted.
+    ItemMoved = "item-moved",
+    /// All of the store is on the disk; nothing says so.
+    StoreSynced = "store-synced",
+    /// What says so is written, and not synced.
+    SettledWritten = "settled-written",
+    /// It is synced, not under its name.
+    SettledSynced = "settled-synced",
+    /// It has its name, which is not on the disk.
+    SettledRenamed = "settled-renamed",
+    /// An item for a daemon has come to its end, and is about to be signed.
+    ExportSigning = "export-signing",
+    /// It is signed; the daemon does not have the signature.
+    ExportSigned = "export-signed",
+
+    Operator:
+    /// The key that goes has its second name.
+    KeyKept = "key-kept",
+    /// A file of the next key has its place, which is not on the disk.
+    KeyReplaced = "key-replaced",
 }

@@ -11,6 +11,8 @@ const TARGET: &str = "target/fail-points";
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cycles {
     pub(crate) kills: u32,
+    /// Kills where leases run out.
+    pub(crate) takeovers: u32,
     pub(crate) cuts: u32,
     pub(crate) disks: u32,
 }
@@ -19,6 +21,7 @@ impl Cycles {
     /// What a tree has to stand before it may land: each fail point once, within three minutes.
     pub(crate) const VERIFY: Self = Self {
         kills: 1,
+        takeovers: 1,
         cuts: 10,
         disks: 1,
     };
@@ -27,6 +30,7 @@ impl Cycles {
     pub(crate) fn of(kills: u32) -> Self {
         Self {
             kills,
+            takeovers: kills.div_ceil(10),
             cuts: kills.div_ceil(3),
             disks: kills.div_ceil(30),
         }
@@ -44,8 +48,18 @@ pub(crate) fn run(cycles: Cycles) -> Result<()> {
         &[("RUSTFLAGS", flags.trim()), ("CARGO_TARGET_DIR", TARGET)],
     )?;
     let programs = format!("{TARGET}/debug");
-    let Cycles { kills, cuts, disks } = cycles;
-    for (what, cycles) in [("kills", kills), ("power", cuts), ("disks", disks)] {
+    let Cycles {
+        kills,
+        takeovers,
+        cuts,
+        disks,
+    } = cycles;
+    for (what, cycles) in [
+        ("kills", kills),
+        ("takeovers", takeovers),
+        ("power", cuts),
+        ("disks", disks),
+    ] {
         let cycles = cycles.to_string();
         let command = [
             "cargo",

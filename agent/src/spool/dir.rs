@@ -55,6 +55,7 @@ impl Spool {
         let text = serde_json::to_vec(result).map_err(io::Error::from)?;
         let new = self.file("result.json.new");
         std::fs::write(&new, text)?;
+        reach(Point::ResultFilled);
         if durable {
             File::open(&new)?.sync_all()?;
         }
@@ -71,8 +72,11 @@ impl Spool {
     /// Makes durable what was written without being so.
     pub(crate) fn sync(&self, result: &SpooledResult) -> io::Result<()> {
         self.sync_files(result)?;
+        reach(Point::WaitingFilesSynced);
         File::open(self.file(RESULT))?.sync_all()?;
+        reach(Point::WaitingResultSynced);
         self.sync_directories()
+            .inspect(|()| reach(Point::WaitingNamesSynced))
     }
 
     fn sync_files(&self, result: &SpooledResult) -> io::Result<()> {

@@ -104,7 +104,14 @@ async fn body(context: &Context, output: &SpooledOutput, offset: u64) -> std::io
     }
     let mut file = tokio::fs::File::open(path).await?;
     file.seek(SeekFrom::Start(offset)).await?;
-    Ok(ReaderStream::with_capacity(file, PIECE).boxed())
+    let pieces = ReaderStream::with_capacity(file, PIECE).enumerate();
+    // Whoever asks for another piece has taken the one before.
+    let pieces = pieces.inspect(|(number, _)| {
+        if *number > 0 {
+            reach(Point::OutputPieceSent);
+        }
+    });
+    Ok(pieces.map(|(_, piece)| piece).boxed())
 }
 
 async fn send_log(shared: &Shared, context: &Context, ask: bool) -> Result<bool, StepError> {

@@ -11,13 +11,14 @@ use super::{
 use crate::cli::{Cli, Command};
 use crate::failure::{self, Exit};
 use crate::output::Output;
-use crate::{demo, logging};
+use crate::{demo, fail_points, logging};
 
 /// The program `grange`.
 #[must_use]
 pub fn main() -> ExitCode {
     // A copy of this program may have been started as the first process of a build.
     grange_sandbox::init_main();
+    fail_points::control();
     match Cli::try_parse() {
         Ok(cli) => failure::end("grange", run(cli)),
         Err(error) => usage_error(&error),

@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
 use grange_derivation::{StoreDir, StorePath};
+use grange_fail_points::{Point, reach};
 use grange_interfaces::{Body, Freed, ItemInfo, LocalStore, LocalStoreError};
 
 use super::import::failed;
@@ -94,9 +95,11 @@ impl Inner {
             }
             _ => {}
         }
+        reach(Point::RecordDeleted);
         let gone = self.layout.new_incoming();
         let (item, moved) = (self.layout.item(path), self.move_away(path, &gone));
         drop(commit);
+        reach(Point::ItemMoved);
         let rest = match moved {
             Ok(()) => gone,
             // It is removed where it lies: directories that are not ours to write to cannot be moved.

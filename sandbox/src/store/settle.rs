@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use grange_fail_points::{Point, reach};
 use serde::{Deserialize, Serialize};
 
 use super::layout::Layout;
@@ -72,6 +73,7 @@ impl Epochs {
             (current.epoch, current.boot.clone())
         };
         rustix::fs::syncfs(File::open(layout.directory())?)?;
+        reach(Point::StoreSynced);
         // Two may settle at once; the later epoch stays.
         let _current = self.lock();
         if Settled::read(&layout.settled()).is_none_or(|settled| settled.before < before) {
@@ -95,8 +97,11 @@ impl Settled {
     pub(super) fn write(&self, layout: &Layout) -> io::Result<()> {
         let new = layout.new_incoming();
         fs::write(&new, serde_json::to_vec(self)?)?;
+        reach(Point::SettledWritten);
         File::open(&new)?.sync_all()?;
+        reach(Point::SettledSynced);
         fs::rename(&new, layout.settled())?;
+        reach(Point::SettledRenamed);
         File::open(layout.directory())?.sync_all()
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, ready};
 use std::time::Duration;
 
+use grange_fail_points::{Point, reach};
 use grange_interfaces::{Endpoint, Stop};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -55,6 +56,7 @@ pub(super) async fn run(io: BoxIo, context: Arc<Context>, watch: Arc<Watch>) {
     let io = TokioIo::new(Watched {
         io,
         watch: Arc::clone(&watch),
+        wrote: false,
     });
     let mut connection = pin!(context.http.serve_connection(io, service));
     let mut stopped = pin!(context.stop.stopped());
@@ -138,6 +140,8 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 struct Watched {
     io: BoxIo,
     watch: Arc<Watch>,
+    /// Whether something was written since it was flushed.
+    wrote: bool,
 }
 
 impl AsyncRead for Watched {
@@ -161,11 +165,16 @@ impl AsyncWrite for Watched {
         cx: &mut TaskContext<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.wrote = true;
         Pin::new(&mut self.io).poll_write(cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+        if std::mem::take(&mut self.wrote) {
+            reach(Point::AnswerSent);
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
@@ -177,6 +186,7 @@ impl AsyncWrite for Watched {
         cx: &mut TaskContext<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.wrote = true;
         Pin::new(&mut self.io).poll_write_vectored(cx, slices)
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
 use futures::FutureExt;
+use grange_fail_points::{Point, reach};
 use grange_interfaces::Site;
 use http::Method;
 use tokio::io::AsyncReadExt;
@@ -136,6 +137,7 @@ impl Connection<'_> {
             stall_time: self.context.limits.stall_time,
         };
         answer::send(&receiver, response, is_head, close, &mut self.answer).await?;
+        reach(Point::PageSent);
         drop(place);
         Ok(close)
     }

@@ -1,112 +1,195 @@
-//! Power cuts, and disks that are full, fail or are slow: the coordinator's directory on a disk of our own.
+//! Power cuts, and disks that are full, fail or are slow: the coordinator's directory, or those of the agents, on a disk
+//! of our own.
 
 use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
+use clap::ValueEnum;
 
 use crate::audit;
 use crate::farm::{Farm, Setup};
 use crate::power::{Faults, PowerDisk};
+use crate::process::Process;
 use crate::random::Random;
 use crate::round::Round;
+use crate::summary::{Outcome, Skipped};
 use crate::work::Build;
 
-/// In how many writes and syncs the power goes, at most: a round has some hundred.
-const STEPS: u64 = 300;
 /// After how many cuts everything is audited.
 const AUDIT: usize = 20;
 /// How long a disk is bad.
 const BAD: Duration = Duration::from_secs(3);
+/// What a program that cannot start says of its disk.
+const REASONS: [&str; 4] = [
+    "No space left on device",
+    "Input/output error",
+    "disk is full",
+    "disk I/O error",
+];
 
 type Working = JoinHandle<anyhow::Result<Vec<(Build, Vec<u8>)>>>;
 
-/// A farm whose coordinator lies on such a disk.
+/// Whose directory lies on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Whose {
+    /// The coordinator's
+    Coordinator,
+    /// That of each agent, but for its store, which tells a power cut by the machine's start
+    Agents,
+}
+
+impl Whose {
+    /// In how many writes and syncs the power goes, at most: about as many as there are in a round.
+    const fn steps(self) -> u64 {
+        match self {
+            Self::Coordinator => 300,
+            Self::Agents => 120,
+        }
+    }
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Coordinator => "the coordinator's",
+            Self::Agents => "the agents'",
+        }
+    }
+}
+
+/// A farm of which something lies on such a disk.
 struct Cuts<'a> {
     farm: Farm,
     disk: PowerDisk,
+    whose: Whose,
     random: &'a mut Random,
     builds: Vec<(Build, Vec<u8>)>,
     rounds: usize,
 }
 
-/// None, and says why, where no file system can be mounted.
-fn begin<'a>(
+impl Drop for Cuts<'_> {
+    fn drop(&mut self) {
+        // Else who is ended now would wait for it.
+        self.disk.desert();
+    }
+}
+
+/// Cuts the power so often.
+pub(crate) fn run(
     programs: &Path,
     directory: &Path,
-    random: &'a mut Random,
-) -> anyhow::Result<Option<Cuts<'a>>> {
+    whose: Whose,
+    cycles: usize,
+    random: &mut Random,
+) -> anyhow::Result<Outcome> {
+    let begun = Instant::now();
+    on_a_disk(programs, directory, whose, random, |cuts| {
+        for cycle in 1..=cycles {
+            cuts.cycle().with_context(|| format!("power cut {cycle}"))?;
+            if cycle.is_multiple_of(AUDIT) {
+                audit::farm(&cuts.farm, &cuts.builds)?;
+                println!("cut {cycle} times: {:?}", begun.elapsed());
+            }
+        }
+        cuts.end()?;
+        Ok(format!(
+            "{cycles} power cuts of {} disk; {} builds acknowledged, all there; no database damaged; slowest recovery {:?}; {:?}",
+            whose.name(),
+            cuts.builds.len(),
+            cuts.farm.slowest_recovery(),
+            begun.elapsed()
+        ))
+    })
+}
+
+/// A full disk, one that fails and a slow one, each so often; afterwards the power is cut.
+pub(crate) fn bad_disks(
+    programs: &Path,
+    directory: &Path,
+    whose: Whose,
+    cycles: usize,
+    random: &mut Random,
+) -> anyhow::Result<Outcome> {
+    let begun = Instant::now();
+    on_a_disk(programs, directory, whose, random, |cuts| {
+        for cycle in 1..=cycles {
+            for what in [Bad::Full, Bad::Failing, Bad::Slow] {
+                let context = || format!("a disk that is {what:?}, the {cycle}. time");
+                cuts.bad(what).with_context(context)?;
+            }
+            for what in [Bad::Full, Bad::Failing] {
+                let context = || format!("a start on a disk that is {what:?}, the {cycle}. time");
+                cuts.start_while(what).with_context(context)?;
+            }
+            cuts.cut_now()?;
+            audit::farm(&cuts.farm, &cuts.builds)?;
+        }
+        cuts.end()?;
+        Ok(format!(
+            "{cycles} times each {} disk full, failing and slow, started on while it was full and failing, and a power cut; {} builds acknowledged, all there; slowest recovery {:?}; {:?}",
+            whose.name(),
+            cuts.builds.len(),
+            cuts.farm.slowest_recovery(),
+            begun.elapsed()
+        ))
+    })
+}
+
+/// Does this with a farm, and writes what is known of its disk into the directory if that fails.
+fn on_a_disk(
+    programs: &Path,
+    directory: &Path,
+    whose: Whose,
+    random: &mut Random,
+    work: impl FnOnce(&mut Cuts<'_>) -> anyhow::Result<String>,
+) -> anyhow::Result<Outcome> {
     let place = directory.join("disk");
     std::fs::create_dir(&place)?;
     let disk = match PowerDisk::mount(&place, Random::new(random.below(u64::MAX))) {
         Ok(disk) => disk,
-        Err(error) => {
-            println!("skipped: no file system can be mounted here: {error}");
-            return Ok(None);
-        }
+        Err(error) => return Ok(Outcome::Skipped(Skipped::no_file_system(&error))),
     };
-    let setup = Setup {
-        state: place.join("coordinator"),
-        ..Setup::new(directory)
+    let all = Setup::new(directory);
+    let setup = match whose {
+        Whose::Coordinator => Setup {
+            state: place.join("coordinator"),
+            ..all
+        },
+        Whose::Agents => Setup {
+            agents: place,
+            ..all
+        },
     };
     let mut farm = Farm::new(programs, directory, &setup)?;
-    farm.start()?;
-    Ok(Some(Cuts {
+    farm.may_lose = whose == Whose::Agents;
+    let mut cuts = Cuts {
         farm,
         disk,
+        whose,
         random,
         builds: Vec::new(),
         rounds: 0,
-    }))
-}
-
-/// Cuts the power so often.
-pub(crate) fn run(programs: &Path, cycles: usize, random: &mut Random) -> anyhow::Result<()> {
-    let begun = Instant::now();
-    let directory = tempfile::tempdir()?;
-    let Some(mut cuts) = begin(programs, directory.path(), random)? else {
-        return Ok(());
     };
-    for cycle in 1..=cycles {
-        cuts.cycle().with_context(|| format!("power cut {cycle}"))?;
-        if cycle.is_multiple_of(AUDIT) {
-            audit::farm(&cuts.farm, &cuts.builds)?;
-            println!("cut {cycle} times: {:?}", begun.elapsed());
+    let done = cuts.farm.start().and_then(|()| work(&mut cuts));
+    match done {
+        Ok(found) => Ok(Outcome::Found(found)),
+        Err(error) => {
+            cuts.farm.tell_logs();
+            let told = cuts.disk.tell(directory);
+            Err(match told {
+                Ok(()) => error,
+                Err(told) => error.context(format!("what was on the disk cannot be kept: {told}")),
+            })
         }
     }
-    cuts.end()?;
-    println!(
-        "{cycles} power cuts; {} builds acknowledged, all there; no database damaged; slowest recovery {:?}; {:?}",
-        cuts.builds.len(),
-        cuts.farm.slowest_recovery(),
-        begun.elapsed()
-    );
-    Ok(())
 }
 
-/// A full disk, one that fails and a slow one, each so often; afterwards the power is cut.
-pub(crate) fn bad_disks(programs: &Path, cycles: usize, random: &mut Random) -> anyhow::Result<()> {
-    let begun = Instant::now();
-    let directory = tempfile::tempdir()?;
-    let Some(mut cuts) = begin(programs, directory.path(), random)? else {
-        return Ok(());
-    };
-    for cycle in 1..=cycles {
-        for what in ["full", "failing", "slow"] {
-            cuts.bad(what)
-                .with_context(|| format!("a {what} disk, the {cycle}. time"))?;
-        }
-        cuts.cut_now()?;
-        audit::farm(&cuts.farm, &cuts.builds)?;
-    }
-    cuts.end()?;
-    println!(
-        "{cycles} times each a full, a failing and a slow disk, and a power cut; {} builds acknowledged, all there; {:?}",
-        cuts.builds.len(),
-        begun.elapsed()
-    );
-    Ok(())
+/// What is wrong with a disk.
+#[derive(Clone, Copy, Debug)]
+enum Bad {
+    Full,
+    Failing,
+    Slow,
 }
 
 impl Cuts<'_> {
@@ -124,18 +207,24 @@ impl Cuts<'_> {
     fn done(&mut self, working: Working) -> anyhow::Result<()> {
         match working.join() {
             Ok(Ok(builds)) => self.builds.extend(builds),
-            Ok(Err(error)) => {
-                self.farm.tell_logs();
-                return Err(error);
-            }
+            Ok(Err(error)) => return Err(error),
             Err(_) => bail!("a client panicked"),
         }
         Ok(())
     }
 
+    /// Who uses the disk.
+    fn users(&mut self) -> Vec<&mut Process> {
+        let agents = self.farm.agents.iter_mut().map(|agent| &mut agent.process);
+        match self.whose {
+            Whose::Coordinator => vec![&mut self.farm.coordinator],
+            Whose::Agents => agents.collect(),
+        }
+    }
+
     /// The power goes while users are at work.
     fn cycle(&mut self) -> anyhow::Result<()> {
-        let left = self.random.below(STEPS);
+        let left = self.random.below(self.whose.steps());
         self.disk.disk().left = Some(left);
         let working = self.work()?;
         while !working.is_finished() && !self.disk.disk().dead {
@@ -146,46 +235,111 @@ impl Cuts<'_> {
     }
 
     fn cut_now(&mut self) -> anyhow::Result<()> {
-        self.disk.disk().dead = true;
-        self.farm.coordinator.strike()?;
-        self.farm.coordinator.wait()?;
+        self.disk.power_off();
+        self.kill()?;
         self.disk.cut()?;
-        self.farm.start_coordinator()
+        self.start()
     }
 
-    /// Users are at work while the disk is bad; once it is good again, all that they want is done.
-    fn bad(&mut self, what: &str) -> anyhow::Result<()> {
-        {
-            let mut disk = self.disk.disk();
-            let room = disk.used() + self.random.below(600_000);
-            match what {
-                "full" => disk.room = room,
-                "slow" => disk.faults.pause = Duration::from_millis(30),
-                _ => {
-                    disk.faults = Faults {
-                        writes: 5,
-                        syncs: 10,
-                        ..Faults::default()
-                    }
+    /// Kills who uses the disk, whatever it waits for there.
+    fn kill(&mut self) -> anyhow::Result<()> {
+        self.users().into_iter().try_for_each(Process::strike)?;
+        self.disk.desert();
+        for process in self.users() {
+            process.wait()?;
+        }
+        self.disk.disk().deserted = false;
+        Ok(())
+    }
+
+    fn start(&mut self) -> anyhow::Result<()> {
+        match self.whose {
+            Whose::Coordinator => self.farm.start_coordinator(),
+            Whose::Agents => self.users().into_iter().try_for_each(Process::start),
+        }
+    }
+
+    /// From now on the disk is bad; as bad as can be if nothing shall go well.
+    fn spoil(&mut self, what: Bad, wholly: bool) {
+        let mut disk = self.disk.disk();
+        match what {
+            Bad::Full if wholly => disk.room = disk.used(),
+            Bad::Full => disk.room = disk.used() + self.random.below(600_000),
+            Bad::Slow => disk.faults.pause = Duration::from_millis(30),
+            Bad::Failing => {
+                disk.faults = Faults {
+                    writes: if wholly { 100 } else { 5 },
+                    syncs: if wholly { 100 } else { 10 },
+                    ..Faults::default()
                 }
             }
         }
+    }
+
+    fn mend(&mut self) {
+        let mut disk = self.disk.disk();
+        (disk.room, disk.faults) = (u64::MAX, Faults::default());
+    }
+
+    /// Users are at work while the disk is bad; once it is good again, all that they want is done.
+    fn bad(&mut self, what: Bad) -> anyhow::Result<()> {
+        self.spoil(what, false);
         let begun = Instant::now();
-        self.farm.bad_disk = true;
+        self.farm.bad_disk = self.whose == Whose::Coordinator;
         let working = self.work()?;
         while begun.elapsed() < BAD && !working.is_finished() {
             std::thread::sleep(Duration::from_millis(5));
-            ensure!(
-                !self.farm.coordinator.has_ended()?,
-                "it gave up:\n{}",
-                self.farm.coordinator.tail()
-            );
+            for process in self.users() {
+                ensure!(!process.has_ended()?, "it gave up:\n{}", process.tail());
+            }
         }
-        let mut disk = self.disk.disk();
-        (disk.room, disk.faults) = (u64::MAX, Faults::default());
-        drop(disk);
+        self.mend();
         self.farm.bad_disk = false;
         self.done(working)
+    }
+
+    /// Who is started while the disk is bad ends and says why, or goes on; who has ended starts once the disk is good
+    /// again, and then all that users want is done.
+    fn start_while(&mut self, what: Bad) -> anyhow::Result<()> {
+        self.kill()?;
+        self.spoil(what, true);
+        self.users().into_iter().try_for_each(Process::start)?;
+        let begun = Instant::now();
+        while begun.elapsed() < BAD && !self.have_ended()? {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        for process in self.users() {
+            let ended = process.has_ended()?;
+            let says = process.said_last();
+            let clearly = REASONS.iter().any(|reason| says.contains(reason));
+            // Where there is no room, there may be nothing to write.
+            ensure!(
+                clearly || !ended && matches!(what, Bad::Full),
+                "it does not say that the disk is {what:?}:\n{says}"
+            );
+            if ended {
+                let status = process.wait()?.context("it was started")?;
+                let fails = status.code().is_some_and(|code| code != 0);
+                ensure!(fails, "it ended with {status}:\n{says}");
+            }
+        }
+        self.mend();
+        if self.whose == Whose::Coordinator && self.have_ended()? {
+            self.farm.start_coordinator()?;
+        }
+        for process in self.users() {
+            if process.has_ended()? {
+                process.start()?;
+            }
+        }
+        let working = self.work()?;
+        self.done(working)
+    }
+
+    /// Whether nobody uses the disk any more.
+    fn have_ended(&mut self) -> anyhow::Result<bool> {
+        let mut all = self.users().into_iter();
+        all.try_fold(true, |all, process| Ok(all && process.has_ended()?))
     }
 
     fn end(&mut self) -> anyhow::Result<()> {

@@ -174,6 +174,13 @@ impl Process {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
+    /// What it said in the last of them.
+    pub(crate) fn said_last(&self) -> String {
+        let said = self.said();
+        let last = said.rsplit(LIFE).next();
+        last.unwrap_or_default().to_owned()
+    }
+
     /// The last lines of that.
     pub(crate) fn tail(&self) -> String {
         let text = self.said();

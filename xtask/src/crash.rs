@@ -13,7 +13,9 @@ pub(crate) struct Cycles {
     pub(crate) kills: u32,
     /// Kills where leases run out.
     pub(crate) takeovers: u32,
+    /// Power cuts of the coordinator's disk, and as many of the agents'.
     pub(crate) cuts: u32,
+    /// How often each of these is bad in each way.
     pub(crate) disks: u32,
 }
 
@@ -37,8 +39,8 @@ impl Cycles {
     }
 }
 
-/// Builds the programs with their fail points, and has them die.
-pub(crate) fn run(cycles: Cycles) -> Result<()> {
+/// Builds the programs with their fail points, and has them die. With `demand`, only what the kernel lacks is skipped.
+pub(crate) fn run(cycles: Cycles, demand: bool) -> Result<()> {
     // No cargo feature: docs/design/0010-fail-points.md.
     let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
     let flags = format!("{flags} --cfg grange_fail_points");
@@ -48,33 +50,36 @@ pub(crate) fn run(cycles: Cycles) -> Result<()> {
         &[("RUSTFLAGS", flags.trim()), ("CARGO_TARGET_DIR", TARGET)],
     )?;
     let programs = format!("{TARGET}/debug");
+    let mut command: Vec<_> = [
+        "cargo",
+        "run",
+        "--quiet",
+        "--package",
+        "grange-crash",
+        "--",
+        "--programs",
+        &programs,
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    if demand {
+        command.push("--demand".to_owned());
+    }
+    command.push("all".to_owned());
     let Cycles {
         kills,
         takeovers,
         cuts,
         disks,
     } = cycles;
-    for (what, cycles) in [
-        ("kills", kills),
-        ("takeovers", takeovers),
-        ("power", cuts),
-        ("disks", disks),
+    for (name, count) in [
+        ("--kills", kills),
+        ("--takeovers", takeovers),
+        ("--cuts", cuts),
+        ("--disks", disks),
     ] {
-        let cycles = cycles.to_string();
-        let command = [
-            "cargo",
-            "run",
-            "--quiet",
-            "--package",
-            "grange-crash",
-            "--",
-            "--programs",
-            &programs,
-            what,
-            "--cycles",
-            &cycles,
-        ];
-        run::step(what, &command)?;
+        command.extend([name.to_owned(), count.to_string()]);
     }
-    Ok(())
+    let command: Vec<_> = command.iter().map(String::as_str).collect();
+    run::step("crashes", &command)
 }

@@ -26,13 +26,16 @@ const FOR_ROOT: &[(&str, &str)] = &[
     ("nix-bin", "/usr/bin/nix-daemon"),
 ];
 
+/// Further ones for whoever is not root: what mounts a file system of ours.
+const FOR_OTHERS: &[(&str, &str)] = &[("fuse3", "/usr/bin/fusermount3")];
+
 /// Installs the packages that are not there.
 pub(crate) fn packages() -> Result<()> {
     let root = std::fs::metadata("/proc/self")?.uid() == 0;
-    let for_root = FOR_ROOT.iter().filter(|_| root);
+    let further = if root { FOR_ROOT } else { FOR_OTHERS };
     let absent = PACKAGES
         .iter()
-        .chain(for_root)
+        .chain(further)
         .filter(|(_, file)| !std::path::Path::new(file).exists());
     let absent: Vec<&str> = absent.map(|(package, _)| *package).collect();
     if absent.is_empty() {

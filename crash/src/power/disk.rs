@@ -7,8 +7,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::time::Duration;
 
+use super::trace::Trace;
 use crate::random::Random;
 
 /// Bytes that are written as a whole.
@@ -79,6 +81,11 @@ pub(crate) struct Disk {
     pub(crate) left: Option<u64>,
     /// The power is gone: nothing happens any more.
     pub(crate) dead: bool,
+    /// So is whoever used it: what waits for an answer may have one.
+    pub(crate) deserted: bool,
+    /// Writes and syncs since it was made.
+    pub(crate) steps: u64,
+    pub(super) trace: Trace,
     random: Random,
 }
 
@@ -95,18 +102,27 @@ impl Disk {
             used: 0,
             left: None,
             dead: false,
+            deserted: false,
+            steps: 0,
+            trace: Trace::default(),
             random,
         }
     }
 
     /// Whether something that writes can be done; counts it.
-    fn step(&mut self, percent: u64) -> Result<(), Failed> {
+    fn step(&mut self, what: fmt::Arguments<'_>, percent: u64) -> Result<(), Failed> {
         match &mut self.left {
             Some(0) => self.dead = true,
             Some(left) => *left -= 1,
             None => {}
         }
-        if self.dead || self.random.happens(percent) {
+        self.steps += 1;
+        let fails = self.dead || self.random.happens(percent);
+        self.trace.note(format_args!(
+            "{what}{}",
+            if fails { ": failed" } else { "" }
+        ));
+        if fails {
             return Err(Failed::Io);
         }
         Ok(())
@@ -140,11 +156,14 @@ impl Disk {
         is_directory: bool,
         mode: u16,
     ) -> Result<u64, Failed> {
-        self.step(self.faults.writes)?;
+        let number = self.next;
+        self.step(
+            format_args!("make {directory}/{} as {number}", name.display()),
+            self.faults.writes,
+        )?;
         if self.find(directory, name).is_ok() {
             return Err(Failed::Exists);
         }
-        let number = self.next;
         self.next += 1;
         let node = if is_directory {
             self.synced.insert(number, BTreeMap::new());
@@ -163,7 +182,10 @@ impl Disk {
     }
 
     pub(crate) fn link(&mut self, of: u64, to: u64, name: &OsStr) -> Result<(), Failed> {
-        self.step(self.faults.writes)?;
+        self.step(
+            format_args!("link {of} as {to}/{}", name.display()),
+            self.faults.writes,
+        )?;
         if self.find(to, name).is_ok() {
             return Err(Failed::Exists);
         }
@@ -172,7 +194,10 @@ impl Disk {
     }
 
     pub(crate) fn remove(&mut self, directory: u64, name: &OsStr) -> Result<(), Failed> {
-        self.step(self.faults.writes)?;
+        self.step(
+            format_args!("remove {directory}/{}", name.display()),
+            self.faults.writes,
+        )?;
         let number = self.find(directory, name)?;
         match self.nodes.get(&number) {
             Some(Node::Directory(names)) if !names.is_empty() => return Err(Failed::NotEmpty),
@@ -186,7 +211,11 @@ impl Disk {
     }
 
     pub(crate) fn rename(&mut self, from: (u64, &OsStr), to: (u64, &OsStr)) -> Result<(), Failed> {
-        self.step(self.faults.writes)?;
+        let (old, new) = (from.1.display(), to.1.display());
+        self.step(
+            format_args!("rename {}/{old} to {}/{new}", from.0, to.0),
+            self.faults.writes,
+        )?;
         let number = self.find(from.0, from.1)?;
         self.name(vec![
             (from.0, from.1.to_owned(), None),
@@ -205,7 +234,10 @@ impl Disk {
     }
 
     pub(crate) fn write(&mut self, of: u64, offset: usize, bytes: &[u8]) -> Result<(), Failed> {
-        self.step(self.faults.writes)?;
+        self.step(
+            format_args!("write {} bytes of {of} at {offset}", bytes.len()),
+            self.faults.writes,
+        )?;
         let before = self.file(of)?.now.len();
         let grows = (offset + bytes.len()).saturating_sub(before) as u64;
         self.take(grows)?;
@@ -217,6 +249,7 @@ impl Disk {
 
     fn take(&mut self, bytes: u64) -> Result<(), Failed> {
         if bytes > 0 && self.used + bytes > self.room {
+            self.trace.note(format_args!("there is no room"));
             return Err(Failed::Full);
         }
         self.used += bytes;
@@ -224,7 +257,10 @@ impl Disk {
     }
 
     pub(crate) fn set_length(&mut self, of: u64, length: usize) -> Result<(), Failed> {
-        self.step(self.faults.writes)?;
+        self.step(
+            format_args!("make {of} {length} bytes long"),
+            self.faults.writes,
+        )?;
         let before = self.file(of)?.now.len();
         self.take(length.saturating_sub(before) as u64)?;
         self.used = self
@@ -237,7 +273,7 @@ impl Disk {
     }
 
     pub(crate) fn sync_file(&mut self, of: u64) -> Result<(), Failed> {
-        let failed = self.step(self.faults.syncs);
+        let failed = self.step(format_args!("sync {of}"), self.faults.syncs);
         if self.dead {
             return Err(Failed::Io);
         }
@@ -252,7 +288,7 @@ impl Disk {
     }
 
     pub(crate) fn sync_directory(&mut self, of: u64) -> Result<(), Failed> {
-        self.step(self.faults.syncs)?;
+        self.step(format_args!("sync names of {of}"), self.faults.syncs)?;
         let wanted = self.pending.iter();
         let wanted = wanted.map(|names| names.iter().any(|(directory, ..)| *directory == of));
         self.keep_some(wanted.collect());
@@ -290,6 +326,15 @@ impl Disk {
         }
     }
 
+    /// What a directory holds, as it seems or as it is on the disk.
+    pub(super) fn names(&self, of: u64, synced: bool) -> Option<&BTreeMap<OsString, u64>> {
+        match self.nodes.get(&of)? {
+            Node::Directory(_) if synced => self.synced.get(&of),
+            Node::Directory(names) => Some(names),
+            Node::File(_) => None,
+        }
+    }
+
     pub(crate) fn used(&self) -> u64 {
         self.used
     }
@@ -297,9 +342,12 @@ impl Disk {
     /// The disk as it is found when the power is back.
     pub(crate) fn after_cut(mut self) -> Self {
         let mut random = self.random.clone();
+        self.trace.note(format_args!("the power was cut"));
         let wanted = self.pending.iter().map(|_| random.happens(50)).collect();
         self.keep_some(wanted);
-        self.pending.clear();
+        for names in std::mem::take(&mut self.pending) {
+            self.trace.note(format_args!("lost: {names:?}"));
+        }
         // Those that have a name still.
         let (mut reached, mut next) = (BTreeSet::new(), vec![ROOT]);
         while let Some(number) = next.pop() {
@@ -323,7 +371,13 @@ impl Disk {
                     names.clone_from(&self.synced[number]);
                 }
                 Node::File(file) => {
-                    file.cut(&mut random);
+                    let (before, kept) = (file.pending.len(), file.cut(&mut random));
+                    if before > 0 {
+                        let trace = &mut self.trace;
+                        trace.note(format_args!(
+                            "of {number} {kept} of {before} writes are kept"
+                        ));
+                    }
                     self.used += file.now.len() as u64;
                 }
             }
@@ -333,6 +387,7 @@ impl Disk {
             room: u64::MAX,
             left: None,
             dead: false,
+            deserted: false,
             random,
             ..self
         }
@@ -340,25 +395,36 @@ impl Disk {
 }
 
 impl File {
-    fn cut(&mut self, random: &mut Random) {
+    /// How many of its writes are kept, at least in part.
+    fn cut(&mut self, random: &mut Random) -> usize {
+        let mut kept = 0;
         // Often all or nothing, as if there had been time enough or none.
         let percent = [0, 50, 90, 100][usize::try_from(random.below(4)).unwrap_or(0)];
         for change in std::mem::take(&mut self.pending) {
             let Change::Write(offset, bytes) = change else {
                 if random.happens(percent) {
                     apply(&mut self.synced, change);
+                    kept += 1;
                 }
                 continue;
             };
+            let mut some = false;
             for (number, sector) in bytes.chunks(SECTOR).enumerate() {
                 let at = offset + number * SECTOR;
                 let behind = at > self.synced.len();
                 if random.happens(percent) && (self.database || !behind) {
                     put(&mut self.synced, at, sector);
+                    some = true;
                 }
             }
+            kept += usize::from(some);
         }
         self.now.clone_from(&self.synced);
+        kept
+    }
+
+    pub(super) fn synced(&self) -> &[u8] {
+        &self.synced
     }
 }
 

@@ -1,7 +1,7 @@
 //! The disk's answers to the kernel.
 
 use std::ffi::OsStr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fuser::{
@@ -11,6 +11,7 @@ use fuser::{
 };
 
 use super::disk::{Disk, Failed, Node};
+use super::mount::Place;
 
 /// Nothing is remembered by the kernel: the next disk is another one.
 const NOW: Duration = Duration::ZERO;
@@ -20,7 +21,7 @@ const GENERATION: Generation = Generation(0);
 
 /// The file system.
 #[derive(Debug)]
-pub(super) struct Files(pub(super) Arc<Mutex<Disk>>);
+pub(super) struct Files(pub(super) Arc<Place>);
 
 impl From<Failed> for Errno {
     fn from(failed: Failed) -> Self {
@@ -35,19 +36,10 @@ impl From<Failed> for Errno {
 }
 
 impl Files {
-    fn disk(&self) -> MutexGuard<'_, Disk> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// As long as a write or a sync takes.
     fn pause(&self) {
-        let pause = self.disk().faults.pause;
+        let pause = self.0.disk().faults.pause;
         std::thread::sleep(pause);
-    }
-
-    fn look_up(&self, directory: INodeNo, name: &OsStr) -> Result<FileAttr, Failed> {
-        let disk = self.disk();
-        attributes(&disk, disk.find(directory.0, name)?)
     }
 
     fn make(
@@ -57,11 +49,16 @@ impl Files {
         is_directory: bool,
         mode: u32,
     ) -> Result<FileAttr, Failed> {
-        let mut disk = self.disk();
         let mode = u16::try_from(mode & 0o777).unwrap_or(0o600);
-        let number = disk.make(directory.0, name, is_directory, mode)?;
-        attributes(&disk, number)
+        self.0.act(|disk| {
+            let number = disk.make(directory.0, name, is_directory, mode)?;
+            attributes(disk, number)
+        })
     }
+}
+
+fn look_up(disk: &Disk, directory: INodeNo, name: &OsStr) -> Result<FileAttr, Failed> {
+    attributes(disk, disk.find(directory.0, name)?)
 }
 
 fn attributes(disk: &Disk, number: u64) -> Result<FileAttr, Failed> {
@@ -111,11 +108,11 @@ fn place(offset: u64) -> usize {
 
 impl Filesystem for Files {
     fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        entry(reply, self.look_up(parent, name));
+        entry(reply, self.0.act(|disk| look_up(disk, parent, name)));
     }
 
     fn getattr(&self, _: &Request, of: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
-        match attributes(&self.disk(), of.0) {
+        match self.0.act(|disk| attributes(disk, of.0)) {
             Ok(attributes) => reply.attr(&NOW, &attributes),
             Err(failed) => reply.error(failed.into()),
         }
@@ -139,13 +136,17 @@ impl Filesystem for Files {
         _flags: Option<BsdFileFlags>,
         reply: ReplyAttr,
     ) {
-        let mut disk = self.disk();
-        if let Some(mode) = mode {
-            disk.modes
-                .insert(of.0, u16::try_from(mode & 0o777).unwrap_or(0o600));
-        }
-        let resized = size.map_or(Ok(()), |size| disk.set_length(of.0, place(size)));
-        match resized.and_then(|()| attributes(&disk, of.0)) {
+        let set = self.0.act(|disk| {
+            if let Some(mode) = mode {
+                disk.modes
+                    .insert(of.0, u16::try_from(mode & 0o777).unwrap_or(0o600));
+            }
+            if let Some(size) = size {
+                disk.set_length(of.0, place(size))?;
+            }
+            attributes(disk, of.0)
+        });
+        match set {
             Ok(attributes) => reply.attr(&NOW, &attributes),
             Err(failed) => reply.error(failed.into()),
         }
@@ -186,11 +187,11 @@ impl Filesystem for Files {
     }
 
     fn unlink(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        empty(reply, self.disk().remove(parent.0, name));
+        empty(reply, self.0.act(|disk| disk.remove(parent.0, name)));
     }
 
     fn rmdir(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        empty(reply, self.disk().remove(parent.0, name));
+        empty(reply, self.0.act(|disk| disk.remove(parent.0, name)));
     }
 
     fn rename(
@@ -203,12 +204,16 @@ impl Filesystem for Files {
         _flags: RenameFlags,
         reply: ReplyEmpty,
     ) {
-        empty(reply, self.disk().rename((parent.0, name), (to.0, new)));
+        let (from, to) = ((parent.0, name), (to.0, new));
+        empty(reply, self.0.act(|disk| disk.rename(from, to)));
     }
 
     fn link(&self, _: &Request, of: INodeNo, to: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        let linked = self.disk().link(of.0, to.0, name);
-        entry(reply, linked.and_then(|()| self.look_up(to, name)));
+        let linked = self.0.act(|disk| {
+            disk.link(of.0, to.0, name)?;
+            look_up(disk, to, name)
+        });
+        entry(reply, linked);
     }
 
     fn read(
@@ -222,12 +227,14 @@ impl Filesystem for Files {
         _owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        match self.disk().file(of.0) {
-            Ok(file) => {
-                let begin = place(offset).min(file.now.len());
-                let end = (begin + place(size.into())).min(file.now.len());
-                reply.data(&file.now[begin..end]);
-            }
+        let read = self.0.act(|disk| {
+            let file = disk.file(of.0)?;
+            let begin = place(offset).min(file.now.len());
+            let end = (begin + place(size.into())).min(file.now.len());
+            Ok(file.now[begin..end].to_vec())
+        });
+        match read {
+            Ok(bytes) => reply.data(&bytes),
             Err(failed) => reply.error(failed.into()),
         }
     }
@@ -245,7 +252,7 @@ impl Filesystem for Files {
         reply: ReplyWrite,
     ) {
         self.pause();
-        match self.disk().write(of.0, place(offset), data) {
+        match self.0.act(|disk| disk.write(of.0, place(offset), data)) {
             Ok(()) => reply.written(u32::try_from(data.len()).unwrap_or(u32::MAX)),
             Err(failed) => reply.error(failed.into()),
         }
@@ -271,7 +278,7 @@ impl Filesystem for Files {
         reply: ReplyEmpty,
     ) {
         self.pause();
-        empty(reply, self.disk().sync_file(of.0));
+        empty(reply, self.0.act(|disk| disk.sync_file(of.0)));
     }
 
     fn fsyncdir(
@@ -283,7 +290,7 @@ impl Filesystem for Files {
         reply: ReplyEmpty,
     ) {
         self.pause();
-        empty(reply, self.disk().sync_directory(of.0));
+        empty(reply, self.0.act(|disk| disk.sync_directory(of.0)));
     }
 
     fn readdir(
@@ -294,25 +301,27 @@ impl Filesystem for Files {
         offset: u64,
         mut reply: ReplyDirectory,
     ) {
-        let disk = self.disk();
-        let names = match disk.directory(of.0) {
-            Ok(names) => names,
-            Err(failed) => return reply.error(failed.into()),
-        };
-        for (at, (name, number)) in names.iter().enumerate().skip(place(offset)) {
-            let kind = match disk.nodes.get(number) {
-                Some(Node::Directory(_)) => FileType::Directory,
-                _ => FileType::RegularFile,
-            };
-            if reply.add(INodeNo(*number), at as u64 + 1, kind, name) {
-                break;
+        let listed = self.0.act(|disk| {
+            let names = disk.directory(of.0)?;
+            for (at, (name, number)) in names.iter().enumerate().skip(place(offset)) {
+                let kind = match disk.nodes.get(number) {
+                    Some(Node::Directory(_)) => FileType::Directory,
+                    _ => FileType::RegularFile,
+                };
+                if reply.add(INodeNo(*number), at as u64 + 1, kind, name) {
+                    break;
+                }
             }
+            Ok(())
+        });
+        match listed {
+            Ok(()) => reply.ok(),
+            Err(failed) => reply.error(failed.into()),
         }
-        reply.ok();
     }
 
     fn statfs(&self, _: &Request, _of: INodeNo, reply: ReplyStatfs) {
-        let disk = self.disk();
+        let disk = self.0.disk();
         let free = disk.room.saturating_sub(disk.used()).min(1 << 40) / BLOCK;
         let all = free + disk.used() / BLOCK;
         reply.statfs(all, free, free, 1 << 20, 1 << 20, 4096, 255, 4096);

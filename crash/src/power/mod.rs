@@ -3,6 +3,7 @@
 mod disk;
 mod files;
 mod mount;
+mod trace;
 
 pub(crate) use disk::Faults;
 pub(crate) use mount::PowerDisk;

@@ -177,6 +177,12 @@ impl Core {
         }
     }
 
+    /// Attempts of unfinished builds that did not end them, since the coordinator started.
+    pub fn past_attempts(&self) -> impl Iterator<Item = grange_model::AttemptId> + '_ {
+        let past = self.tasks.iter().flat_map(|(_, task)| task.past());
+        past.map(|attempt| attempt.id)
+    }
+
     /// The derivation of an attempt that is under way, if it is this agent's.
     #[must_use]
     pub fn attempt(&self, agent: AgentId, id: grange_model::AttemptId) -> Option<AttemptRecord> {

@@ -136,6 +136,20 @@ pub(crate) fn held(core: &Core) -> BTreeSet<AttemptId> {
     held.map(|attempt| attempt.record.id).collect()
 }
 
+/// The same, and those of unfinished builds that did not end them.
+pub(crate) fn remembered(core: &Core) -> BTreeSet<AttemptId> {
+    let mut remembered = held(core);
+    remembered.extend(core.past_attempts());
+    remembered
+}
+
+/// Whose log an upload is, if it is one.
+pub(crate) fn attempt_of_log(upload: &UploadId) -> Option<AttemptId> {
+    is_log(upload)
+        .then(|| attempt_of(upload.as_str()))
+        .flatten()
+}
+
 fn attempt_of(upload: &str) -> Option<AttemptId> {
     let rest = upload.strip_prefix("attempt-")?;
     rest.split('-').next()?.parse().ok()

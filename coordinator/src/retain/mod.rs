@@ -3,6 +3,7 @@
 mod choice;
 mod delete;
 mod held;
+mod logs;
 mod pins;
 mod prune;
 mod relied;

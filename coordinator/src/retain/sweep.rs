@@ -1,4 +1,4 @@
-//! Deletes blobs that no record names.
+//! Deletes blobs, and logs, that no record names.
 //!
 //! Such blobs are outputs of attempts that were void when their report was taken, of a second try
 //! that did not become canonical, or of a coordinator that was killed between sealing and
@@ -12,13 +12,14 @@ use grange_fail_points::{Point, reach};
 use grange_interfaces::{ArtifactError, FinishedFilter, Refusal, Source};
 use grange_model::BlobId;
 
+use super::logs;
 use super::pins::{Candidates, Doomed};
 use crate::convert::{artifact_refusal, store_refusal};
 use crate::handle::Handle;
 use crate::shared::Shared;
 
 /// How many records are read at once.
-const PAGE: usize = 1_000;
+pub(super) const PAGE: usize = 1_000;
 
 /// What a sweep found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,7 +27,7 @@ const PAGE: usize = 1_000;
 pub struct Swept {
     /// How many blobs it looked at.
     pub blobs: u64,
-    /// How many of them no record named.
+    /// How many of them no record named, and of the logs that are no blobs yet.
     pub unreferenced: u64,
     /// The bytes of those.
     pub bytes: u64,
@@ -71,6 +72,7 @@ pub(crate) async fn sweep(
             }
         }
         if ended {
+            logs::sweep(shared, handle, delete, &mut swept).await?;
             return Ok(swept);
         }
     }

@@ -8,6 +8,7 @@ use futures::StreamExt;
 use grange_artifacts_dir::ArtifactsDir;
 use grange_derivation::Instantiated;
 use grange_derivation::nar;
+use grange_interfaces::message::Report;
 use grange_interfaces::{ArtifactStore, Fault};
 use grange_model::{BuildId, BuildState};
 use grange_store_sqlite::{SqliteConfig, SqliteDatastore};
@@ -17,6 +18,7 @@ use crate::clock::ManualClock;
 use crate::farm::{Farm, Setup, again, body_of, derivation, within};
 use crate::gates::{Gate, GatedArtifacts, GatedDatastore};
 use crate::items::{fetch, put, text};
+use crate::logs::read_attempt;
 use crate::restart::on_disk;
 
 async fn blobs(artifacts: &dyn ArtifactStore) -> usize {
@@ -303,4 +305,46 @@ async fn one_sweep_at_a_time() {
     assert_eq!(swept.unwrap().deleted, 0);
     assert_eq!(refusal.fault, Fault::Busy);
     farm.coordinator.sweep(true).await.unwrap();
+}
+
+/// The log of an attempt that nobody reported, or that did not end its build, is kept as long as somebody can ask for it.
+#[tokio::test]
+async fn logs_that_nobody_can_ask_for_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let farm = on_disk(dir.path()).await.start().await;
+    let mut agent = farm.agent().await;
+    let canceled = farm.submit(&[&derivation("canceled", &[])]).await[0];
+    let first = agent.take().await.attempt;
+    agent.log(first, 0, b"until it was canceled").await.unwrap();
+    farm.client.cancel(vec![canceled]).await.unwrap();
+    let build = farm.submit(&[&derivation("one", &[])]).await[0];
+    let second = agent.take().await.attempt;
+    agent
+        .log(second, 0, b"until its set-up failed")
+        .await
+        .unwrap();
+    let failed = Report::SetupFailed {
+        missing: Vec::new(),
+        problem: "other".to_owned(),
+        message: "no".to_owned(),
+    };
+    agent.report(second, failed).await.unwrap();
+    assert_eq!(farm.coordinator.sweep(true).await.unwrap().unreferenced, 0);
+    let read = read_attempt(&farm, build, Some(second), 0).await;
+    assert_eq!(read, b"until its set-up failed");
+
+    // What did not end a build is forgotten.
+    let door = farm.kill().await;
+    let farm = on_disk(dir.path()).await.behind(door).start().await;
+    let mut other = farm.agent().await;
+    let third = other.take().await.attempt;
+    other.log(third, 0, b"going on").await.unwrap();
+    let looked = farm.coordinator.sweep(false).await.unwrap();
+    let length = b"until its set-up failed".len() as u64;
+    assert_eq!((looked.unreferenced, looked.bytes), (1, length));
+    assert_eq!(farm.coordinator.sweep(true).await.unwrap().deleted, 1);
+    assert_eq!(farm.coordinator.sweep(true).await.unwrap().unreferenced, 0);
+    assert_eq!(other.log_offset(third).await, Ok(8));
+    let read = read_attempt(&farm, canceled, Some(first), 0).await;
+    assert_eq!(read, b"until it was canceled");
 }

@@ -21,6 +21,20 @@ pub struct Node {
     pub outputs: Vec<String>,
     /// The outputs that it needs; sorted, each once.
     pub inputs: Vec<Use>,
+    /// Milliseconds that it takes on a machine of speed 1, if that is known.
+    pub duration_ms: Option<u64>,
+}
+
+impl Node {
+    /// The name without the version: what stands before the first `-` that a digit follows, as Guix splits names.
+    #[must_use]
+    pub fn package(&self) -> &str {
+        let bytes = self.name.as_bytes();
+        let dash = bytes
+            .windows(2)
+            .position(|pair| pair[0] == b'-' && pair[1].is_ascii_digit());
+        dash.map_or(self.name.as_str(), |at| &self.name[..at])
+    }
 }
 
 /// An output that another derivation needs.

@@ -48,6 +48,7 @@ impl Layers {
                 fixed: None,
                 outputs: vec!["out".to_owned()],
                 inputs,
+                duration_ms: None,
             });
         }
         Graph { nodes }

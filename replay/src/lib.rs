@@ -5,14 +5,18 @@
 //! store items. A [`Shell`] does for the real core what a coordinator does, in memory and at once.
 
 mod chance;
+mod config;
 mod copies;
+mod durations;
 mod graph;
 mod guix;
 mod layers;
 mod read;
 mod shell;
 
+pub use config::ConfigError;
 pub use copies::Copies;
+pub use durations::{Durations, Spread};
 pub use graph::{Graph, GraphError, Node, Use};
 pub use layers::Layers;
 pub use shell::{Shell, Spent};

@@ -1,6 +1,7 @@
 //! The text form of a graph.
 
 use std::fmt::Write as _;
+use std::str::FromStr;
 
 use crate::graph::{Graph, GraphError, Node, Use};
 
@@ -11,13 +12,14 @@ impl Graph {
     /// Reads a graph.
     ///
     /// The first line is `grange-graph 1`. Then a line for each derivation, those that others need before them, with five
-    /// columns between tabs; `-` stands for nothing:
+    /// or six columns between tabs; `-` stands for nothing:
     ///
     /// 1. store name without `.drv`
     /// 2. system
     /// 3. for a fixed output: the number of the first derivation (from 0) that makes the same
     /// 4. names of the outputs, between commas
     /// 5. inputs, between spaces: `17` is `out` of derivation 17, `17:lib,doc` are others of its outputs
+    /// 6. milliseconds that it takes on a machine of speed 1
     ///
     /// # Errors
     ///
@@ -40,9 +42,13 @@ impl Graph {
 
     fn read_node(&self, text: &str) -> Result<Node, String> {
         let columns: Vec<&str> = text.split('\t').collect();
-        let [name, system, fixed, outputs, inputs] = columns[..] else {
-            return Err(format!("{} columns, where 5 are expected", columns.len()));
+        let ([name, system, fixed, outputs, inputs] | [name, system, fixed, outputs, inputs, _]) =
+            columns[..]
+        else {
+            let count = columns.len();
+            return Err(format!("{count} columns, where 5 or 6 are expected"));
         };
+        let duration = columns.get(5).copied().unwrap_or("-");
         let outputs: Vec<String> = outputs.split(',').map(str::to_owned).collect();
         if name.is_empty() || system.is_empty() || outputs.iter().any(String::is_empty) {
             return Err("a name is empty".to_owned());
@@ -56,6 +62,11 @@ impl Graph {
             fixed: self.read_fixed(fixed, outputs.len())?,
             outputs,
             inputs: self.read_inputs(inputs)?,
+            duration_ms: if duration == "-" {
+                None
+            } else {
+                Some(read_number(duration)?)
+            },
         })
     }
 
@@ -66,7 +77,7 @@ impl Graph {
         if outputs != 1 {
             return Err("what has a fixed output has no others".to_owned());
         }
-        let number = read_number(text)?;
+        let number: u32 = read_number(text)?;
         let before = self.nodes.get(number as usize);
         let first = match before {
             Some(before) => before.fixed == Some(number),
@@ -82,9 +93,11 @@ impl Graph {
         let mut inputs = Vec::new();
         for word in text.split(' ').filter(|_| text != "-") {
             let (number, outputs) = word.split_once(':').unwrap_or((word, "out"));
-            let node = read_number(number)?;
+            let node: u32 = read_number(number)?;
             let Some(input) = self.nodes.get(node as usize) else {
-                return Err(format!("input {node} does not stand before it"));
+                return Err(format!(
+                    "input {node} does not stand before it: it is missing, or there is a circle"
+                ));
             };
             for name in outputs.split(',') {
                 let at = input.outputs.iter().position(|output| output == name);
@@ -115,8 +128,14 @@ impl Graph {
             };
             let outputs = node.outputs.join(",");
             let (name, system) = (&node.name, &node.system);
-            writeln!(text, "{name}\t{system}\t{fixed}\t{outputs}\t{inputs}")
-                .expect("a string takes all that is written to it");
+            let duration = node
+                .duration_ms
+                .map_or_else(String::new, |duration| format!("\t{duration}"));
+            writeln!(
+                text,
+                "{name}\t{system}\t{fixed}\t{outputs}\t{inputs}{duration}"
+            )
+            .expect("a string takes all that is written to it");
         }
         text
     }
@@ -135,6 +154,6 @@ impl Graph {
     }
 }
 
-fn read_number(text: &str) -> Result<u32, String> {
+fn read_number<T: FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| format!("`{text}` is no number"))
 }

@@ -49,7 +49,7 @@ fn what_is_no_graph_is_refused_by_line() {
         ),
         (
             "grange-graph 1\na\tb",
-            "line 2 of the graph: 2 columns, where 5 are expected",
+            "line 2 of the graph: 2 columns, where 5 or 6 are expected",
         ),
         (
             "grange-graph 1\n\ts\t-\tout\t-",
@@ -61,7 +61,7 @@ fn what_is_no_graph_is_refused_by_line() {
         ),
         (
             "grange-graph 1\na\ts\t-\tout\t0",
-            "line 2 of the graph: input 0 does not stand before it",
+            "line 2 of the graph: input 0 does not stand before it: it is missing, or there is a circle",
         ),
         (
             "grange-graph 1\na\ts\t-\tout\tx",

@@ -1,4 +1,5 @@
 //! Graphs, and farms that build them.
 
+mod durations;
 mod graphs;
 mod shells;

@@ -13,6 +13,7 @@ mod guix;
 mod layers;
 mod read;
 mod shell;
+mod versions;
 
 pub use config::ConfigError;
 pub use copies::Copies;

@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use grange_coordinator_core::{Config, Core, Effect, Input, Reply, Start, Ticket, TimerReason};
-use grange_model::{
-    Batch, BlobId, Change, Digest, ItemRecord, Key, NarHash, Record, Term, Timestamp,
-};
+use grange_model::{Batch, Change, Digest, ItemRecord, Key, Record, Term, Timestamp};
 
 use crate::copies::Copies;
 
@@ -89,7 +87,20 @@ impl Shell {
         self.timed(|core| core.handle(now, input));
     }
 
-    /// Time passes; no timer that is due on the way is left out.
+    /// What time it is.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// When the next of the core's timers is due.
+    #[must_use]
+    pub fn due(&self) -> Option<Timestamp> {
+        self.core.poll_timeout().map(|(at, _)| at)
+    }
+
+    /// Time passes; no timer that is due on the way is left out. What the core answers meanwhile waits for
+    /// [`settle`](Self::settle).
     pub fn pass(&mut self, time: Duration) {
         let end = self.now.after(time);
         while let Some((at, _)) = self.core.poll_timeout()
@@ -98,13 +109,18 @@ impl Shell {
             self.now = self.now.max(at);
             let now = self.now;
             self.timed(|core| core.handle_timeout(now));
-            self.settle();
+            self.perform_all();
         }
         self.now = end;
     }
 
     /// Does what the core asks for, until it asks for no more. Returns what it answered.
     pub fn settle(&mut self) -> Vec<(Ticket, Reply)> {
+        self.perform_all();
+        std::mem::take(&mut self.replies)
+    }
+
+    fn perform_all(&mut self) {
         loop {
             if let Some(effect) = self.timed(Core::poll_effect) {
                 self.perform(effect);
@@ -112,7 +128,7 @@ impl Shell {
                 let now = self.now;
                 self.timed(|core| core.handle_timeout(now));
             } else {
-                return std::mem::take(&mut self.replies);
+                return;
             }
         }
     }
@@ -161,21 +177,8 @@ impl Shell {
     /// The outputs of a derivation, as an agent would have made them.
     #[must_use]
     pub fn built(&self, derivation: Digest) -> Vec<ItemRecord> {
-        let Some((copy, node)) = self.copies.locate(derivation) else {
-            return Vec::new();
-        };
-        let record = self.copies.record(copy, node);
-        let outputs = record.outputs.into_iter().map(|output| ItemRecord {
-            item: output.item,
-            store: record.store.clone(),
-            nar_hash: NarHash(record.hash),
-            nar_size: 1,
-            references: Vec::new(),
-            deriver: Some(record.item.clone()),
-            blob: BlobId(record.hash),
-            blob_size: 1,
-        });
-        outputs.collect()
+        let found = self.copies.locate(derivation);
+        found.map_or_else(Vec::new, |(copy, node)| self.copies.built(copy, node))
     }
 
     fn timed<T>(&mut self, call: impl FnOnce(&mut Core) -> T) -> T {

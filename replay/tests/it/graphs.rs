@@ -131,3 +131,41 @@ fn systems_take_turns() {
     assert_eq!(graph.nodes()[4].inputs, drawn.nodes()[4].inputs);
     assert_eq!(drawn.clone().on(&[]), drawn);
 }
+
+#[test]
+fn evaluations_share_what_did_not_change() {
+    let copies = Copies::evaluations(drawn(), 3, 0.05, 1);
+    assert!(
+        copies.len() > 300 && copies.len() < 3 * 300,
+        "{}",
+        copies.len()
+    );
+    let mut known = BTreeSet::new();
+    for (copy, node) in copies.all() {
+        let record = copies.record(copy, node);
+        assert_eq!(copies.locate(record.item.digest), Some((copy, node)));
+        let mut inputs = record.inputs.iter();
+        assert!(inputs.all(|input| known.contains(&input.derivation)));
+        known.insert(record.item.digest);
+    }
+    assert_eq!(known.len(), copies.len());
+    // Whatever needs what changed has changed.
+    for node in 0..300_u32 {
+        let changed = copies.origin(1, node) == 1;
+        let inputs = &copies.graph().nodes()[node as usize].inputs;
+        let input = inputs.iter().any(|it| copies.origin(1, it.node) == 1);
+        assert!(changed || !input);
+    }
+    assert_eq!(Copies::evaluations(drawn(), 3, 0.0, 1).len(), 300);
+    assert_eq!(Copies::evaluations(drawn(), 3, 1.0, 1).len(), 900);
+}
+
+fn drawn() -> Graph {
+    let layers = Layers {
+        nodes: 300,
+        width: 30,
+        degree: 3,
+        seed: 7,
+    };
+    layers.draw()
+}

@@ -1,0 +1,181 @@
+//! Policies by name.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use grange_coordinator_core::{ByPriority, Candidate, Order, Placement, Policy, Seat};
+
+use crate::agent::machine_of;
+use crate::config::ConfigError;
+use crate::copies::Copies;
+use crate::fleet::Fleet;
+use crate::predict::Predictions;
+use crate::workload::Workload;
+
+/// A policy that was chosen by name: parts between `+`.
+///
+/// | part | what it does |
+/// |---|---|
+/// | `fifo` | nothing: who was submitted first comes first |
+/// | `priority` | the highest priority first |
+/// | `critical-path` | first whatever has most before it: its own duration and those of what needs it, the longest way |
+/// | `predicted-path` | the same, with durations that were predicted from a history |
+/// | `fastest` | of several machines that wait, the fastest gets the build |
+///
+/// Orders are compared in the order of their parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    name: String,
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Fifo,
+    Priority,
+    CriticalPath,
+    PredictedPath,
+    Fastest,
+}
+
+impl Choice {
+    /// Reads a name.
+    ///
+    /// # Errors
+    ///
+    /// A part is unknown.
+    pub fn read(name: &str) -> Result<Self, ConfigError> {
+        let parts = name.split('+').map(|part| match part {
+            "fifo" => Ok(Part::Fifo),
+            "priority" => Ok(Part::Priority),
+            "critical-path" => Ok(Part::CriticalPath),
+            "predicted-path" => Ok(Part::PredictedPath),
+            "fastest" => Ok(Part::Fastest),
+            _ => Err(ConfigError::new(
+                "policy",
+                format!(
+                    "`{part}` is unknown; there are fifo, priority, critical-path, predicted-path and fastest, and + between them"
+                ),
+            )),
+        });
+        Ok(Self {
+            name: name.to_owned(),
+            parts: parts.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The policy, for this workload and fleet. `predictions` is asked for what they are needed for only.
+    #[must_use]
+    pub fn policy(&self, workload: &Workload, fleet: &Fleet, predictions: &Predictions) -> Policy {
+        let mut policy = Policy {
+            order: Vec::new(),
+            ..Policy::default()
+        };
+        for part in &self.parts {
+            match part {
+                Part::Fifo => {}
+                Part::Priority => policy.order.push(Arc::new(ByPriority)),
+                Part::CriticalPath => {
+                    let order =
+                        Remaining::new(workload, |job| workload.jobs()[job as usize].duration_ms);
+                    policy.order.push(Arc::new(order));
+                }
+                Part::PredictedPath => {
+                    let order = Remaining::new(workload, |job| predictions.of(workload, job));
+                    policy.order.push(Arc::new(order));
+                }
+                Part::Fastest => policy.placement = Some(Arc::new(Fastest::new(fleet))),
+            }
+        }
+        policy
+    }
+}
+
+/// The longest way to the end first. It looks up what was computed beforehand, since an order's key must not change.
+#[derive(Debug)]
+pub struct Remaining {
+    copies: Copies,
+    nodes: usize,
+    /// Milliseconds, by copy and number.
+    table: Vec<i64>,
+}
+
+impl Remaining {
+    /// With these durations in milliseconds, by job.
+    #[must_use]
+    pub fn new(workload: &Workload, duration_ms: impl Fn(u32) -> u64) -> Self {
+        let remaining = remaining(workload, duration_ms);
+        let copies = workload.copies().clone();
+        let nodes = copies.graph().nodes().len();
+        let mut table = vec![0; nodes * copies.copies() as usize];
+        for (job, remaining) in (0..).zip(remaining) {
+            let (copy, node) = workload.place(job);
+            let at = copy as usize * nodes + node as usize;
+            table[at] = i64::try_from(remaining).unwrap_or(i64::MAX);
+        }
+        Self {
+            copies,
+            nodes,
+            table,
+        }
+    }
+}
+
+impl Order for Remaining {
+    fn key(&self, candidate: &Candidate<'_>) -> i64 {
+        let place = self.copies.locate(candidate.derivation.digest);
+        place.map_or(0, |(copy, node)| {
+            -self.table[copy as usize * self.nodes + node as usize]
+        })
+    }
+}
+
+/// For each job its own duration and the durations of those that need it, the longest way; milliseconds.
+#[must_use]
+pub(crate) fn remaining(workload: &Workload, duration_ms: impl Fn(u32) -> u64) -> Vec<u64> {
+    let jobs = workload.jobs().len();
+    let mut remaining = vec![0_u64; jobs];
+    for job in (0..u32::try_from(jobs).unwrap_or(u32::MAX)).rev() {
+        // Whatever needs it stands behind it, and has told it by now.
+        let own = remaining[job as usize].saturating_add(duration_ms(job));
+        remaining[job as usize] = own;
+        for input in workload.inputs(job) {
+            let input = &mut remaining[*input as usize];
+            *input = own.max(*input);
+        }
+    }
+    remaining
+}
+
+/// The fastest machine that waits.
+#[derive(Debug)]
+pub struct Fastest {
+    /// Thousandths.
+    speeds: BTreeMap<usize, i64>,
+}
+
+impl Fastest {
+    /// Of this fleet.
+    #[must_use]
+    pub fn new(fleet: &Fleet) -> Self {
+        let speeds = fleet.machines().iter().enumerate();
+        Self {
+            speeds: speeds
+                .map(|(number, machine)| (number, (machine.speed * 1e3) as i64))
+                .collect(),
+        }
+    }
+}
+
+impl Placement for Fastest {
+    fn fit(&self, _: &Candidate<'_>, seat: &Seat<'_>) -> i64 {
+        let speed = self.speeds.get(&machine_of(seat.agent));
+        speed.copied().unwrap_or(0)
+    }
+}

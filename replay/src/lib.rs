@@ -6,7 +6,26 @@
 //! what a coordinator does, in memory and at once.
 //!
 //! A [`Workload`] says who asks for what and when, and by a model of [`Durations`] how long each build takes. [`replay()`] has
-//! a [`Fleet`] build it under a policy; [`Choice`] makes policies of names. [`Bounds`] say what no policy can beat.
+//! a [`Fleet`] build it under a policy; [`Choice`] makes policies of names. A [`Summary`] compares what came of it with
+//! [`Bounds`] that no policy can beat, and [`gantt()`] draws it:
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use grange_replay::*;
+//!
+//! let graph = Layers { nodes: 100, width: 10, degree: 3, seed: 1 }.draw();
+//! let durations = Durations::default();
+//! let workload = Workload::each_copy(Copies::new(graph, 1), Duration::ZERO, 1, &durations)?;
+//! let fleet = Fleet::read("[[machine]]\nsystems = [\"x86_64-linux\"]\nslots = 4")?;
+//!
+//! let policy = Choice::read("critical-path")?.policy(&workload, &fleet, &Predictions::none(0.5));
+//! let outcome = replay(&workload, &fleet, policy, || Duration::ZERO)?;
+//!
+//! let bounds = Bounds::new(&workload, &fleet);
+//! assert!(Summary::new(&workload, &fleet, bounds, &outcome).ratio() >= 1.0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod agent;
 mod bounds;
@@ -14,8 +33,10 @@ mod chance;
 mod config;
 mod copies;
 mod durations;
+mod fairness;
 mod farm;
 mod fleet;
+mod gantt;
 mod graph;
 mod guix;
 mod layers;
@@ -24,6 +45,7 @@ mod policies;
 mod predict;
 mod read;
 mod shell;
+mod summary;
 mod versions;
 mod workload;
 
@@ -31,12 +53,15 @@ pub use bounds::Bounds;
 pub use config::ConfigError;
 pub use copies::Copies;
 pub use durations::{Durations, Spread};
+pub use fairness::Fairness;
 pub use farm::{ReplayError, replay};
 pub use fleet::{Fleet, Machine, Speeds};
+pub use gantt::gantt;
 pub use graph::{Graph, GraphError, Node, Use};
 pub use layers::Layers;
 pub use outcome::{Built, Outcome};
 pub use policies::{Choice, Fastest, Remaining};
 pub use predict::Predictions;
 pub use shell::{Shell, Spent};
+pub use summary::{Summary, Waits};
 pub use workload::{Job, Submission, Workload};

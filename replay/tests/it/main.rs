@@ -6,3 +6,4 @@ mod farms;
 mod fleets;
 mod graphs;
 mod shells;
+mod summaries;

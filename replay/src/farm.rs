@@ -5,17 +5,19 @@ use std::collections::{BinaryHeap, HashMap};
 use std::time::Duration;
 
 use grange_coordinator_core::{
-    AgentChange, Assignment, Config, DeniedWhy, ExchangeReply, Input, Policy, Reply, Report,
-    StateCounts, Ticket,
+    AgentChange, Assignment, Config, DeniedWhy, ExchangeReply, Input, Reply, Report, StateCounts,
+    Ticket,
 };
 use grange_model::{AgentRecord, AttemptId, BuildSpec, Limits, Tags, Timestamp};
 
 use crate::agent::Agent;
 use crate::copies::Copies;
 use crate::fleet::Fleet;
+use crate::floors::Floors;
 use crate::outcome::{Built, Outcome};
+use crate::policies::Rules;
 use crate::shell::Shell;
-use crate::workload::{Submission, Workload};
+use crate::workload::Workload;
 
 /// Why a farm did not come to its end.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,7 +47,7 @@ const LEASE: Duration = Duration::from_hours(2);
 /// How long an agent waits for an answer, in milliseconds.
 const WAIT_MS: u64 = 3_600_000;
 
-/// Builds a workload with a fleet under a policy, until all is built. The same arguments give the same result.
+/// Builds a workload with a fleet under some rules, which a policy is enough for, until all is built. The same arguments give the same result.
 ///
 /// Agents do as real ones do: each has one exchange open, which says all that it holds, and opens the next when that is
 /// answered. A build takes its duration divided by the speed of its machine, rounded up to a millisecond; everything else
@@ -57,11 +59,11 @@ const WAIT_MS: u64 = 3_600_000;
 pub fn replay(
     workload: &Workload,
     fleet: &Fleet,
-    policy: Policy,
+    rules: impl Into<Rules>,
     clock: fn() -> Duration,
 ) -> Result<Outcome, ReplayError> {
     check(workload, fleet)?;
-    let mut farm = Farm::new(workload, fleet, policy, clock);
+    let mut farm = Farm::new(workload, fleet, rules.into(), clock);
     farm.run()?;
     Ok(farm.outcome)
 }
@@ -99,6 +101,7 @@ enum Event {
 
 struct Farm<'a> {
     workload: &'a Workload,
+    floors: Option<Floors>,
     shell: Shell,
     begun: Timestamp,
     agents: Vec<Agent>,
@@ -111,11 +114,11 @@ struct Farm<'a> {
 }
 
 impl<'a> Farm<'a> {
-    fn new(workload: &'a Workload, fleet: &Fleet, policy: Policy, clock: fn() -> Duration) -> Self {
+    fn new(workload: &'a Workload, fleet: &Fleet, rules: Rules, clock: fn() -> Duration) -> Self {
         let config = Config {
             lease: LEASE,
             max_wait: LEASE,
-            policy,
+            policy: rules.policy,
             ..Config::default()
         };
         let shell = Shell::new(workload.copies().clone(), config, clock);
@@ -128,6 +131,7 @@ impl<'a> Farm<'a> {
         });
         Self {
             workload,
+            floors: rules.floors,
             begun: shell.now(),
             shell,
             agents: agents.collect(),
@@ -164,12 +168,13 @@ impl<'a> Farm<'a> {
 
     /// Makes the agents known, and lets them ask.
     fn connect(&mut self) -> Result<(), ReplayError> {
+        let floors = self.floors.as_ref();
         for agent in &self.agents {
             let ticket = self.shell.ticket();
             let change = AgentChange::New(AgentRecord {
                 id: agent.id(),
                 name: agent.machine().name.clone(),
-                tags: Tags::new(),
+                tags: floors.map_or_else(Tags::new, |floors| floors.offers(agent.machine())),
                 passwords: Vec::new(),
                 paused: false,
                 created_at: self.begun,
@@ -190,8 +195,7 @@ impl<'a> Farm<'a> {
     fn happens(&mut self, event: Event) {
         match event {
             Event::Submitted { number } => {
-                let submission = &self.workload.submissions()[number];
-                let builds = specs(self.workload.copies(), number, submission);
+                let builds = self.specs(number);
                 let ticket = self.shell.ticket();
                 self.shell.hand_in(Input::Submit { ticket, builds });
             }
@@ -311,29 +315,46 @@ impl<'a> Farm<'a> {
         self.shell.hand_in(Input::Exchange { ticket, exchange });
     }
 
+    /// What a submission asks for: what it names; with floors all else too that nobody has needed before it, as each
+    /// build requires something of its own then.
+    fn specs(&self, number: usize) -> Vec<BuildSpec> {
+        let workload = self.workload;
+        let submission = &workload.submissions()[number];
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
+        let place = |node: &u32| (workload.copies().origin(submission.copy, *node), *node);
+        let mut places: Vec<_> = submission.derivations.iter().map(place).collect();
+        if self.floors.is_some() {
+            let jobs = (0..).zip(workload.jobs());
+            let fresh = jobs.filter(|(_, job)| job.submission == number);
+            places.extend(fresh.map(|(job, _)| workload.place(job)));
+            places.sort_unstable();
+            places.dedup();
+        }
+        let requires = |place| {
+            let floors = self.floors.as_ref().zip(workload.at(place));
+            floors.map_or_else(Tags::new, |(floors, job)| floors.requires(job))
+        };
+        let spec = |(copy, node)| BuildSpec {
+            id: Copies::build(number, node),
+            derivation: Copies::digest(copy, node),
+            priority: submission.priority,
+            tags: Tags::from([("submitter".to_owned(), submission.submitter.clone())]),
+            requires: requires((copy, node)),
+            limits: Limits {
+                timeout_ms: u64::MAX,
+                max_silent_ms: u64::MAX,
+            },
+            again: false,
+            inputs: true,
+            cause: None,
+        };
+        places.into_iter().map(spec).collect()
+    }
+
     /// Milliseconds from the start.
     fn now(&self) -> u64 {
         milliseconds(self.shell.now().since(self.begun))
     }
-}
-
-fn specs(copies: &Copies, number: usize, submission: &Submission) -> Vec<BuildSpec> {
-    let number = u32::try_from(number).unwrap_or(u32::MAX);
-    let spec = |node: &u32| BuildSpec {
-        id: Copies::build(number, *node),
-        derivation: Copies::digest(copies.origin(submission.copy, *node), *node),
-        priority: submission.priority,
-        tags: Tags::from([("submitter".to_owned(), submission.submitter.clone())]),
-        requires: Tags::new(),
-        limits: Limits {
-            timeout_ms: u64::MAX,
-            max_silent_ms: u64::MAX,
-        },
-        again: false,
-        inputs: true,
-        cause: None,
-    };
-    submission.derivations.iter().map(spec).collect()
 }
 
 fn milliseconds(duration: Duration) -> u64 {

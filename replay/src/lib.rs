@@ -6,7 +6,7 @@
 //! what a coordinator does, in memory and at once.
 //!
 //! A [`Workload`] says who asks for what and when, and by a model of [`Durations`] how long each build takes. [`replay()`] has
-//! a [`Fleet`] build it under a policy; [`Choice`] makes policies of names. A [`Summary`] compares what came of it with
+//! a [`Fleet`] build it under a policy; [`Choice`] makes rules of names. A [`Summary`] compares what came of it with
 //! [`Bounds`] that no policy can beat, and [`gantt()`] draws it:
 //!
 //! ```
@@ -19,8 +19,8 @@
 //! let workload = Workload::each_copy(Copies::new(graph, 1), Duration::ZERO, 1, &durations)?;
 //! let fleet = Fleet::read("[[machine]]\nsystems = [\"x86_64-linux\"]\nslots = 4")?;
 //!
-//! let policy = Choice::read("critical-path")?.policy(&workload, &fleet, &Predictions::none(0.5));
-//! let outcome = replay(&workload, &fleet, policy, || Duration::ZERO)?;
+//! let rules = Choice::read("critical-path")?.rules(&workload, &fleet, &Predictions::none(0.5));
+//! let outcome = replay(&workload, &fleet, rules, || Duration::ZERO)?;
 //!
 //! let bounds = Bounds::new(&workload, &fleet);
 //! assert!(Summary::new(&workload, &fleet, bounds, &outcome).ratio() >= 1.0);
@@ -36,6 +36,7 @@ mod durations;
 mod fairness;
 mod farm;
 mod fleet;
+mod floors;
 mod gantt;
 mod graph;
 mod guix;
@@ -56,11 +57,12 @@ pub use durations::{Durations, Spread};
 pub use fairness::Fairness;
 pub use farm::{ReplayError, replay};
 pub use fleet::{Fleet, Machine, Speeds};
+pub use floors::Floors;
 pub use gantt::gantt;
 pub use graph::{Graph, GraphError, Node, Use};
 pub use layers::Layers;
 pub use outcome::{Built, Outcome};
-pub use policies::{Choice, Fastest, Remaining};
+pub use policies::{Choice, Fastest, Remaining, Rules};
 pub use predict::Predictions;
 pub use shell::{Shell, Spent};
 pub use summary::{Summary, Waits};

@@ -9,6 +9,7 @@ use crate::agent::machine_of;
 use crate::config::ConfigError;
 use crate::copies::Copies;
 use crate::fleet::Fleet;
+use crate::floors::Floors;
 use crate::predict::Predictions;
 use crate::workload::Workload;
 
@@ -21,6 +22,8 @@ use crate::workload::Workload;
 /// | `critical-path` | first whatever has most before it: its own duration and those of what needs it, the longest way |
 /// | `predicted-path` | the same, with durations that were predicted from a history |
 /// | `fastest` | of several machines that wait, the fastest gets the build |
+/// | `floors` | builds that are known to be long require a machine that is fast: see [`Floors`] |
+/// | `predicted-floors` | the same for builds that are predicted to be long |
 ///
 /// Orders are compared in the order of their parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +39,31 @@ enum Part {
     CriticalPath,
     PredictedPath,
     Fastest,
+    Floors,
+    PredictedFloors,
 }
+
+/// How a farm is run: the policy of its core, and what builds require beside it.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    /// What the core is told.
+    pub policy: Policy,
+    /// None: all builds may go wherever their systems are.
+    pub floors: Option<Floors>,
+}
+
+impl From<Policy> for Rules {
+    fn from(policy: Policy) -> Self {
+        Self {
+            policy,
+            floors: None,
+        }
+    }
+}
+
+/// What a machine may take longer than the fastest one, as a share of the critical path. The less, the fewer long builds are
+/// late; but the fewer machines share them.
+const ALLOWANCE: f64 = 0.04;
 
 impl Choice {
     /// Reads a name.
@@ -51,10 +78,13 @@ impl Choice {
             "critical-path" => Ok(Part::CriticalPath),
             "predicted-path" => Ok(Part::PredictedPath),
             "fastest" => Ok(Part::Fastest),
+            "floors" => Ok(Part::Floors),
+            "predicted-floors" => Ok(Part::PredictedFloors),
             _ => Err(ConfigError::new(
                 "policy",
                 format!(
-                    "`{part}` is unknown; there are fifo, priority, critical-path, predicted-path and fastest, and + between them"
+                    "`{part}` is unknown; there are fifo, priority, critical-path, predicted-path, fastest, floors and \
+                     predicted-floors, and + between them"
                 ),
             )),
         });
@@ -70,30 +100,33 @@ impl Choice {
         &self.name
     }
 
-    /// The policy, for this workload and fleet. `predictions` is asked for what they are needed for only.
+    /// The rules, for this workload and fleet. `predictions` is asked for what they are needed for only.
     #[must_use]
-    pub fn policy(&self, workload: &Workload, fleet: &Fleet, predictions: &Predictions) -> Policy {
-        let mut policy = Policy {
-            order: Vec::new(),
-            ..Policy::default()
-        };
+    pub fn rules(&self, workload: &Workload, fleet: &Fleet, predictions: &Predictions) -> Rules {
+        let known = |job: u32| workload.jobs()[job as usize].duration_ms;
+        let predicted = |job: u32| predictions.of(workload, job);
+        let mut rules = Rules::default();
+        let policy = &mut rules.policy;
+        policy.order = Vec::new();
         for part in &self.parts {
             match part {
                 Part::Fifo => {}
                 Part::Priority => policy.order.push(Arc::new(ByPriority)),
-                Part::CriticalPath => {
-                    let order =
-                        Remaining::new(workload, |job| workload.jobs()[job as usize].duration_ms);
-                    policy.order.push(Arc::new(order));
-                }
+                Part::CriticalPath => policy.order.push(Arc::new(Remaining::new(workload, known))),
                 Part::PredictedPath => {
-                    let order = Remaining::new(workload, |job| predictions.of(workload, job));
+                    let order = Remaining::new(workload, predicted);
                     policy.order.push(Arc::new(order));
                 }
                 Part::Fastest => policy.placement = Some(Arc::new(Fastest::new(fleet))),
+                Part::Floors => {
+                    rules.floors = Some(Floors::new(workload, fleet, ALLOWANCE, known));
+                }
+                Part::PredictedFloors => {
+                    rules.floors = Some(Floors::new(workload, fleet, ALLOWANCE, predicted));
+                }
             }
         }
-        policy
+        rules
     }
 }
 

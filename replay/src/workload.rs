@@ -47,6 +47,8 @@ pub struct Job {
     pub release_ms: u64,
     /// The number of who asked for it first, among [`Workload::submitters`].
     pub submitter: u16,
+    /// The number of the submission that needs it first, among [`Workload::submissions`].
+    pub submission: u32,
     /// The number of what it makes. Jobs with the same fixed output make the same.
     pub product: u32,
     first_input: usize,
@@ -128,9 +130,10 @@ impl Workload {
         let mut products = vec![u32::MAX; wanted.by.len()];
         for (copy, node) in self.copies.all() {
             let place = copy as usize * nodes + node as usize;
-            let Some((release_ms, submitter)) = wanted.by[place] else {
+            let Some(submission) = wanted.by[place] else {
                 continue;
             };
+            let (release_ms, submitter) = wanted.submissions[submission as usize];
             let row = &self.copies.graph().nodes()[node as usize];
             let first = self.inputs.len();
             for input in &row.inputs {
@@ -152,6 +155,7 @@ impl Workload {
                 duration_ms: durations.of(row, copy),
                 release_ms,
                 submitter,
+                submission,
                 product: *product,
                 first_input: first,
                 inputs: u32::try_from(self.inputs.len() - first).unwrap_or(u32::MAX),
@@ -242,9 +246,11 @@ impl Workload {
     }
 }
 
-/// When each derivation of each copy is needed first, in milliseconds, and by whom.
+/// Which derivation of which copy is needed first by which submission.
 struct Wanted {
-    by: Vec<Option<(u64, u16)>>,
+    by: Vec<Option<u32>>,
+    /// When each comes, in milliseconds, and from whom.
+    submissions: Vec<(u64, u16)>,
 }
 
 impl Wanted {
@@ -252,23 +258,27 @@ impl Wanted {
         let nodes = copies.graph().nodes().len();
         let mut by = vec![None; nodes * copies.copies() as usize];
         let mut open = Vec::new();
-        for submission in submissions {
+        let mut when = Vec::new();
+        for (number, submission) in (0..).zip(submissions) {
             let at = u64::try_from(submission.at.as_millis()).unwrap_or(u64::MAX);
             let submitter = submitters.binary_search(&submission.submitter);
             let submitter = submitter.ok().and_then(|number| u16::try_from(number).ok());
-            let by_whom = (at, submitter.unwrap_or(0));
+            when.push((at, submitter.unwrap_or(0)));
             open.extend(submission.derivations.iter().copied());
             while let Some(node) = open.pop() {
                 let origin = copies.origin(submission.copy, node) as usize;
                 let known: &mut Option<_> = &mut by[origin * nodes + node as usize];
                 // Who needs it first needs all that it needs.
                 if known.is_none() {
-                    *known = Some(by_whom);
+                    *known = Some(number);
                     let inputs = &copies.graph().nodes()[node as usize].inputs;
                     open.extend(inputs.iter().map(|input| input.node));
                 }
             }
         }
-        Self { by }
+        Self {
+            by,
+            submissions: when,
+        }
     }
 }

@@ -29,11 +29,11 @@ pub(crate) fn evaluations() -> Workload {
 
 pub(crate) fn run(workload: &Workload, fleet: &Fleet, policy: &str) -> Outcome {
     let predictions = Predictions::before(workload, &Durations::default(), 3, 0.1, 0.5);
-    let policy =
+    let rules =
         Choice::read(policy)
             .expect("it is well-formed")
-            .policy(workload, fleet, &predictions);
-    replay(workload, fleet, policy, || Duration::ZERO).expect("it is well-formed")
+            .rules(workload, fleet, &predictions);
+    replay(workload, fleet, rules, || Duration::ZERO).expect("it is well-formed")
 }
 
 #[test]
@@ -45,6 +45,8 @@ fn every_job_is_built_once_and_after_its_inputs() {
         "priority",
         "critical-path+fastest",
         "priority+predicted-path+fastest",
+        "critical-path+fastest+floors",
+        "predicted-path+predicted-floors",
     ] {
         let outcome = run(&workload, &fleet, policy);
         assert_eq!(outcome, run(&workload, &fleet, policy), "the same again");

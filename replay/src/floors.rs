@@ -25,7 +25,7 @@ pub struct Floors {
 }
 
 /// Floors at most: each is a class of builds for each system. With few of them the longest builds are left to the one machine that is
-/// fastest: twelve for forty machines made all of Guix take one and a half times as long as forty.
+/// fastest: with twelve for forty machines all of Guix took 1.6 times as long as with forty.
 const MOST: usize = 64;
 
 impl Floors {

@@ -23,7 +23,7 @@ use crate::workload::Workload;
 /// | `predicted-path` | the same, with durations that were predicted from a history |
 /// | `fastest` | of several machines that wait, the fastest gets the build |
 /// | `floors` | builds that are known to be long require a machine that is fast: see [`Floors`] |
-/// | `predicted-floors` | the same for builds that are predicted to be long |
+/// | `predicted-floors` | the same for builds that are predicted to be long, and for those that have no history |
 ///
 /// Orders are compared in the order of their parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,7 +122,8 @@ impl Choice {
                     rules.floors = Some(Floors::new(workload, fleet, ALLOWANCE, known));
                 }
                 Part::PredictedFloors => {
-                    rules.floors = Some(Floors::new(workload, fleet, ALLOWANCE, predicted));
+                    let cautious = |job: u32| predictions.cautious(workload, job);
+                    rules.floors = Some(Floors::new(workload, fleet, ALLOWANCE, cautious));
                 }
             }
         }

@@ -11,6 +11,9 @@ use crate::workload::Workload;
 ///
 /// A build is predicted to take a quantile of what builds of the same package took on the same system; if there was none,
 /// the same quantile of all builds.
+///
+/// Who must not take a long build for a short one asks for the [cautious](Self::cautious) prediction: what has no history
+/// may be long.
 #[derive(Clone, Debug)]
 pub struct Predictions {
     /// 0 to 1.
@@ -19,7 +22,12 @@ pub struct Predictions {
     history: HashMap<(String, String, bool), Vec<u64>>,
     /// What to say of those that have no history: of what is built, and of what is fixed.
     cold: [u64; 2],
+    /// The same, to be on the safe side.
+    cautious: [u64; 2],
 }
+
+/// The quantile that cautious predictions go by.
+const CAUTIOUS: f64 = 0.99;
 
 impl Predictions {
     /// None: everything takes a minute, and a download a second.
@@ -29,6 +37,7 @@ impl Predictions {
             quantile,
             history: HashMap::new(),
             cold: [60_000, 1_000],
+            cautious: [3_600_000, 60_000],
         }
     }
 
@@ -45,9 +54,11 @@ impl Predictions {
         for durations in predictions.history.values_mut() {
             durations.sort_unstable();
         }
-        for (cold, mut all) in predictions.cold.iter_mut().zip(all) {
+        for (of, mut all) in all.into_iter().enumerate() {
             all.sort_unstable();
+            let (cold, cautious) = (&mut predictions.cold[of], &mut predictions.cautious[of]);
             *cold = at(&all, quantile).unwrap_or(*cold);
+            *cautious = at(&all, CAUTIOUS).unwrap_or(*cautious);
         }
         predictions
     }
@@ -81,11 +92,21 @@ impl Predictions {
     /// Milliseconds at speed 1 that a job is said to take.
     #[must_use]
     pub fn of(&self, workload: &Workload, job: u32) -> u64 {
+        self.predict(workload, job, self.cold)
+    }
+
+    /// The same, except that what has no history is said to take as long as the longest hundredth of all builds do at least.
+    #[must_use]
+    pub fn cautious(&self, workload: &Workload, job: u32) -> u64 {
+        self.predict(workload, job, self.cautious)
+    }
+
+    fn predict(&self, workload: &Workload, job: u32, cold: [u64; 2]) -> u64 {
         let (_, node) = workload.place(job);
         let node = &workload.copies().graph().nodes()[node as usize];
         let past = self.history.get(&key(node));
         let past = past.and_then(|past| at(past, self.quantile));
-        past.unwrap_or_else(|| self.cold[usize::from(node.fixed.is_some())])
+        past.unwrap_or_else(|| cold[usize::from(node.fixed.is_some())])
     }
 }
 

@@ -5,5 +5,6 @@ mod durations;
 mod farms;
 mod fleets;
 mod graphs;
+mod predictions;
 mod shells;
 mod summaries;

@@ -128,6 +128,7 @@ fn the_fastest_machine_comes_first_if_wanted() {
     let fleet = Fleet::read(fleet).unwrap();
     assert_eq!(run(&workload, &fleet, "fifo").makespan_ms(), 16_000);
     assert_eq!(run(&workload, &fleet, "fifo+fastest").makespan_ms(), 2_000);
+    assert_eq!(run(&workload, &fleet, "fifo+floors").makespan_ms(), 2_000);
 }
 
 #[test]

@@ -68,8 +68,12 @@ pub fn replay(
     Ok(farm.outcome)
 }
 
-/// Whether each job has a machine.
-fn check(workload: &Workload, fleet: &Fleet) -> Result<(), ReplayError> {
+/// Whether each job has a machine. [`Bounds`](crate::Bounds) mean something only then.
+///
+/// # Errors
+///
+/// Nobody builds for the system of a job.
+pub fn check(workload: &Workload, fleet: &Fleet) -> Result<(), ReplayError> {
     let has = |system: &str| {
         let mut systems = fleet.machines().iter().flat_map(|it| &it.systems);
         systems.any(|offered| offered == system)

@@ -55,7 +55,7 @@ pub use config::ConfigError;
 pub use copies::Copies;
 pub use durations::{Durations, Spread};
 pub use fairness::Fairness;
-pub use farm::{ReplayError, replay};
+pub use farm::{ReplayError, check, replay};
 pub use fleet::{Fleet, Machine, Speeds};
 pub use floors::Floors;
 pub use gantt::gantt;

@@ -54,7 +54,11 @@ impl Fairness {
             .iter()
             .flat_map(|row| row.iter().map(|part| share(*part, row) - equal));
         let farther = |one: f64, other: f64| if other.abs() > one.abs() { other } else { one };
-        let sums = (0..submitters).map(|at| rows.iter().map(|row| row[at]).sum::<f64>());
+        let sums = (0..submitters).map(|at| {
+            rows.iter()
+                .map(|row| row[at])
+                .fold(0.0, |sum, part| sum + part)
+        });
         let sums: Vec<f64> = sums.collect();
         Self {
             hours: rows.len(),

@@ -5,6 +5,7 @@ mod artifacts;
 mod build;
 mod keys;
 mod local;
+mod simulate;
 mod substitutes;
 mod values;
 
@@ -17,6 +18,7 @@ pub use keys::KeyCommand;
 pub use local::{
     CompletionsArgs, DemoArgs, DerivationCommand, DerivationShow, ManArgs, NarCommand, Program,
 };
+pub use simulate::SimulateArgs;
 pub use substitutes::{CheckArgs, SubstitutesCommand};
 pub use values::{KeyValue, parse_key_value, tags};
 
@@ -125,6 +127,8 @@ pub enum Command {
         after_help = "Example:\n  grange substitutes check ./hello.drv --url http://farm:8746/guix --key ./guix.pub"
     )]
     Substitutes(SubstitutesCommand),
+    /// Run a farm in virtual time, and compare policies (no coordinator is needed)
+    Simulate(SimulateArgs),
     /// Run a whole farm in this process and build a graph of real derivations with it
     Demo(DemoArgs),
     /// Print completions for a shell

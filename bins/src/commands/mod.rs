@@ -14,6 +14,7 @@ mod nar;
 mod resolve;
 mod run;
 mod show;
+mod simulate;
 mod submit;
 mod substitutes;
 mod wait;

@@ -6,7 +6,8 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 
 use super::{
-    agents, artifacts, build, builds, completions, derivation, fetch, key, man, nar, substitutes,
+    agents, artifacts, build, builds, completions, derivation, fetch, key, man, nar, simulate,
+    substitutes,
 };
 use crate::cli::{Cli, Command};
 use crate::failure::{self, Exit};
@@ -51,6 +52,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Derivation(command) => return derivation::run(command, output),
         Command::Nar(command) => return nar::run(command, output),
         Command::Key(command) => return key::run(command, output),
+        Command::Simulate(args) => return simulate::run(&args, output),
         Command::Completions(args) => return completions::run(&args),
         Command::Man(args) => return man::run(&args, output),
         _ => {}
@@ -71,6 +73,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
             Command::Derivation(_)
             | Command::Nar(_)
             | Command::Key(_)
+            | Command::Simulate(_)
             | Command::Completions(_)
             | Command::Man(_) => Ok(Exit::Done),
         }

@@ -103,3 +103,94 @@ fn derivations_are_shown_as_nix_does() {
     fs::write(&files[0], "Derive([").unwrap();
     grange(&["derivation", "show", &files[0]]).expect(1);
 }
+
+#[test]
+fn farms_are_simulated_and_policies_compared() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let graph = "grange-graph 1\n\
+                 alone\tx86_64-linux\t-\tout\t-\t9000\n\
+                 first\tx86_64-linux\t-\tout\t-\t4000\n\
+                 second\tx86_64-linux\t-\tout\t1\t4000\n\
+                 third\tx86_64-linux\t-\tout\t2\t4000\n";
+    fs::write(at("graph"), graph).unwrap();
+    let fleet = "[[machine]]\nsystems = [\"x86_64-linux\"]\nslots = 1\n";
+    fs::write(at("fleet.toml"), fleet).unwrap();
+    let (graph, fleet, svg) = (at("graph"), at("fleet.toml"), at("farm.svg"));
+    let all = [
+        "simulate", "--graph", &graph, "--fleet", &fleet, "--gantt", &svg,
+    ];
+    let ran = grange(&all).expect(0);
+    assert!(
+        ran.stdout.contains("critical-path+fastest+floors"),
+        "{ran:?}"
+    );
+    assert!(fs::read_to_string(&svg).unwrap().starts_with("<svg"));
+    let json = [&all[..], &["--json", "--policy", "fifo,critical-path"]].concat();
+    let rows = grange(&json).expect(0).json();
+    assert_eq!(rows.len(), 2);
+    for row in &rows {
+        assert_eq!(row["makespan_ms"], 21_000);
+        assert_eq!((&row["builds"], &row["ratio"]), (&4.into(), &1.0.into()));
+    }
+    assert_eq!(rows[1]["policy"], "critical-path");
+}
+
+#[test]
+fn what_cannot_be_simulated_is_said() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let line = "a\tx86_64-linux\t-\tout\t";
+    let good = file("good", &format!("grange-graph 1\n{line}-\n"));
+    let circle = file("circle", &format!("grange-graph 1\n{line}0\n"));
+    let dangling = file("dangling", &format!("grange-graph 1\n{line}7\n"));
+    let none = file("none.toml", "");
+    let negative = file(
+        "negative.toml",
+        "[[machine]]\nsystems = [\"x86_64-linux\"]\nspeed = -1.0\n",
+    );
+    let other = file("other.toml", "[[machine]]\nsystems = [\"sparc-linux\"]\n");
+    let stands = "line 2 of the graph: input";
+    for (arguments, status, expected) in [
+        (vec!["--graph", &circle], 1, stands),
+        (vec!["--graph", &dangling], 1, stands),
+        (vec!["--graph", "/nowhere"], 1, "cannot read /nowhere"),
+        (
+            vec!["--graph", &good, "--fleet", &none],
+            1,
+            "fleet: there is no machine in it",
+        ),
+        (
+            vec!["--graph", &good, "--fleet", &negative],
+            1,
+            "speed -1 is not above 0",
+        ),
+        (
+            vec!["--graph", &good, "--fleet", &other],
+            1,
+            "no machine of the fleet builds for x86_64-linux",
+        ),
+        (
+            vec!["--graph", &good, "--policy", "fair"],
+            64,
+            "policy: `fair` is unknown",
+        ),
+        (
+            vec!["--graph", &good, "--speeds=-1..4"],
+            64,
+            "it is no number above 0",
+        ),
+        (
+            vec!["--graph", &good, "--evaluations", "2", "--change", "101"],
+            64,
+            "between 0 and 100",
+        ),
+    ] {
+        let ran = grange(&[&["simulate"], &arguments[..]].concat()).expect(status);
+        assert!(ran.stderr.contains(expected), "{arguments:?}: {ran:?}");
+    }
+}

@@ -38,7 +38,7 @@ pub struct SimulateArgs {
     /// How many people take turns in submitting them
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub submitters: u32,
-    /// The machines: a file in TOML with a table [[machine]] for each kind; keys systems, name, count, speed, slots, ahead
+    /// The machines: a file in TOML with an array of tables, `machine`, one for each kind; keys systems, name, count, speed, slots, ahead
     #[arg(long, value_name = "FILE", conflicts_with_all = ["machines", "speeds", "scale", "slots"])]
     pub fleet: Option<PathBuf>,
     /// Without --fleet: how many machines

@@ -1,6 +1,6 @@
 //! Items that attempts need: no other attempt of this agent may delete them meanwhile.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use grange_derivation::StorePath;
@@ -16,7 +16,8 @@ pub(crate) struct Claims {
 #[derive(Debug, Default)]
 struct Items {
     claimed: HashMap<StorePath, usize>,
-    doomed: HashSet<StorePath>,
+    /// By how many.
+    doomed: HashMap<StorePath, usize>,
 }
 
 /// Items that one attempt needs, as long as this lives.
@@ -61,7 +62,7 @@ impl Claims {
         if items.claimed.contains_key(path) {
             return None;
         }
-        items.doomed.insert(path.clone());
+        *items.doomed.entry(path.clone()).or_default() += 1;
         drop(items);
         Some(Doom {
             claims: Arc::clone(self),
@@ -76,7 +77,10 @@ impl Claims {
     pub(crate) async fn settled(&self, paths: &[StorePath]) {
         loop {
             let spared = self.spared.notified();
-            if !paths.iter().any(|path| self.items().doomed.contains(path)) {
+            if !paths
+                .iter()
+                .any(|path| self.items().doomed.contains_key(path))
+            {
                 return;
             }
             spared.await;
@@ -90,7 +94,7 @@ impl Claims {
 
 impl Drop for Doom {
     fn drop(&mut self) {
-        self.claims.items().doomed.remove(&self.path);
+        leave(&mut self.claims.items().doomed, &self.path);
         self.claims.spared.notify_waiters();
     }
 }
@@ -99,12 +103,17 @@ impl Drop for Claim {
     fn drop(&mut self) {
         let mut items = self.claims.items();
         for path in &self.paths {
-            if let Some(count) = items.claimed.get_mut(path) {
-                *count -= 1;
-                if *count == 0 {
-                    items.claimed.remove(path);
-                }
-            }
+            leave(&mut items.claimed, path);
+        }
+    }
+}
+
+/// One less.
+fn leave(counts: &mut HashMap<StorePath, usize>, path: &StorePath) {
+    if let Some(count) = counts.get_mut(path) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(path);
         }
     }
 }
@@ -132,6 +141,8 @@ mod tests {
         let path = StorePath::new(&StoreDir::guix(), [1; 20], "a").unwrap();
         let claims = Arc::new(Claims::default());
         let doom = claims.doom(&path).unwrap();
+        // Another one deletes it, too, and is done sooner.
+        drop(claims.doom(&path).unwrap());
         let claim = claims.claim(vec![path.clone()]);
         let paths = [path.clone()];
         let mut settled = std::pin::pin!(claims.settled(&paths));

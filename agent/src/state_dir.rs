@@ -72,7 +72,10 @@ impl StateDir {
             reach(Point::SessionRenamed);
             File::open(&self.path)?.sync_all()?;
             // Where the directory's own name is none of our business, somebody else has seen to it.
-            match self.path.parent().map(File::open) {
+            let here = Path::new(".");
+            let parent = self.path.parent();
+            let parent = parent.map(|it| if it.as_os_str().is_empty() { here } else { it });
+            match parent.map(File::open) {
                 Some(Ok(parent)) => parent.sync_all(),
                 _ => Ok(()),
             }

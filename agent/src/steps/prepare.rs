@@ -88,10 +88,11 @@ async fn clear(shared: &Shared, outputs: &[StorePath]) -> Result<(), StepError> 
     })?;
     let valid = outputs.iter().zip(found).filter(|(_, info)| info.is_some());
     for (output, _) in valid {
-        if shared.claims.is_claimed(output) {
+        // As long as this lives, nobody who claims it takes it to be here.
+        let Some(_doom) = shared.claims.doom(output) else {
             let message = format!("{output} is there, and an input of another build");
             return Err(in_the_way(message));
-        }
+        };
         shared
             .store
             .delete(output)

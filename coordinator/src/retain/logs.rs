@@ -24,10 +24,26 @@ pub(super) async fn sweep(
     delete: bool,
     swept: &mut Swept,
 ) -> Result<(), Refusal> {
-    let mut logs = logs(shared).await.map_err(artifact_refusal)?;
-    if logs.is_empty() {
-        return Ok(());
+    let mut uploads = shared.artifacts.uploads();
+    loop {
+        let logs = some(&mut uploads, shared.config.sweep_chunk).await;
+        let logs = logs.map_err(artifact_refusal)?;
+        if logs.is_empty() {
+            return Ok(());
+        }
+        sweep_some(shared, handle, delete, logs, swept).await?;
     }
+}
+
+/// The same with some of them.
+async fn sweep_some(
+    shared: &Arc<Shared>,
+    handle: &Handle,
+    delete: bool,
+    mut logs: BTreeMap<AttemptId, UploadId>,
+    swept: &mut Swept,
+) -> Result<(), Refusal> {
+    swept.blobs += logs.len() as u64;
     // Attempts that begin from here on are not among them; those that end are in a record afterwards.
     let known = handle.observe(ingest::remembered).await?;
     logs.retain(|attempt, _| !known.contains(attempt));
@@ -51,11 +67,15 @@ pub(super) async fn sweep(
     Ok(())
 }
 
-/// All logs that are not sealed, by attempt.
-async fn logs(shared: &Shared) -> Result<BTreeMap<AttemptId, UploadId>, ArtifactError> {
-    let mut uploads = shared.artifacts.uploads();
+/// The next logs that are not sealed, by attempt; none if there are no more.
+async fn some(
+    uploads: &mut (impl futures::Stream<Item = Result<UploadId, ArtifactError>> + Unpin),
+    most: usize,
+) -> Result<BTreeMap<AttemptId, UploadId>, ArtifactError> {
     let mut logs = BTreeMap::new();
-    while let Some(upload) = uploads.next().await {
+    while logs.len() < most.max(1)
+        && let Some(upload) = uploads.next().await
+    {
         let upload = upload?;
         if let Some(attempt) = ingest::attempt_of_log(&upload) {
             logs.insert(attempt, upload);

@@ -25,9 +25,9 @@ pub(super) const PAGE: usize = 1_000;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Swept {
-    /// How many blobs it looked at.
+    /// How many blobs it looked at, and logs that are no blobs yet.
     pub blobs: u64,
-    /// How many of them no record named, and of the logs that are no blobs yet.
+    /// How many of them no record named.
     pub unreferenced: u64,
     /// The bytes of those.
     pub bytes: u64,

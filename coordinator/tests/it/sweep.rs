@@ -311,7 +311,9 @@ async fn one_sweep_at_a_time() {
 #[tokio::test]
 async fn logs_that_nobody_can_ask_for_go() {
     let dir = tempfile::tempdir().unwrap();
-    let farm = on_disk(dir.path()).await.start().await;
+    let mut setup = on_disk(dir.path()).await;
+    setup.config.sweep_chunk = 1;
+    let farm = setup.start().await;
     let mut agent = farm.agent().await;
     let canceled = farm.submit(&[&derivation("canceled", &[])]).await[0];
     let first = agent.take().await.attempt;

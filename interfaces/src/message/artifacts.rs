@@ -90,7 +90,7 @@ pub struct PrunedItem {
 /// What a sweep found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SweepView {
-    /// How many blobs it looked at.
+    /// How many blobs it looked at, and logs that are no blobs yet.
     pub blobs: u64,
     /// Those that no record names.
     pub unreferenced: Held,

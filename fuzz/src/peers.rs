@@ -1,6 +1,5 @@
 //! What we call: a coordinator, a substitute server, a daemon; each says what it likes.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -115,8 +114,8 @@ pub(crate) fn answers(bytes: &[u8]) {
         wait_ms: 0,
     };
     let message = [hello, log, Message::Counts][usize::from(kind % 3)].clone();
-    set(script, vec![said.to_vec()]);
     in_time(async {
+        set(script, vec![said.to_vec()]);
         match endpoint.call(&Peer::Anonymous, message, None).await {
             Ok((_, body)) => drop(drain(body).await),
             Err(refusal) => assert!(!refusal.message.is_empty(), "an error says something"),
@@ -172,12 +171,12 @@ pub(crate) fn substitute_server(bytes: &[u8]) {
     if kind & 1 == 1 {
         answers.insert(0, item.narinfo(Compression::from_name(compression)));
     }
-    set(script, answers);
     let mut keys = TrustedKeys::default();
     keys.add_guix(*item.key.public());
     let url = format!("http://{address}/").parse().expect("it is a URL");
     let config = Config::new(vec![url], keys);
     in_time(async {
+        set(script, answers);
         // What was said before is forgotten with it.
         let servers = SubstituteServers::new(&config).expect("its keys are trusted");
         let found = servers.find(std::slice::from_ref(&item.facts.path)).await;
@@ -200,14 +199,6 @@ pub(crate) fn substitute_server(bytes: &[u8]) {
 
 /// A daemon that says these bytes to whoever connects, behind a good greeting or not.
 pub(crate) fn daemon(bytes: &[u8]) {
-    static DAEMON: OnceLock<(PathBuf, Script)> = OnceLock::new();
-    let (socket, script) = DAEMON.get_or_init(|| {
-        let script = Script::default();
-        let name = format!("grange-fuzz-{}.socket", std::process::id());
-        let socket = std::env::temp_dir().join(name);
-        runtime().block_on(speak_at(&socket, Arc::clone(&script)));
-        (socket, script)
-    });
     let Some((kind, said)) = bytes.split_first() else {
         return;
     };
@@ -221,19 +212,20 @@ pub(crate) fn daemon(bytes: &[u8]) {
     } else {
         greeting(&store)
     };
-    set(script, vec![[&greeting, said].concat()]);
-    let mut config = DaemonConfig::new(socket, store.clone());
+    let says = [&greeting, said].concat();
+    let directory = tempfile::tempdir().expect("there is room for a directory");
+    let socket = directory.path().join("socket");
+    let mut config = DaemonConfig::new(&socket, store.clone());
     config.patience = Duration::from_secs(2);
-    in_time(ask(config, store, kind >> 2));
-}
-
-async fn speak_at(socket: &PathBuf, script: Script) {
-    let _ = std::fs::remove_file(socket);
-    let listener = UnixListener::bind(socket).expect("there is room for a socket");
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(say(stream, next(&script)));
-        }
+    in_time(async {
+        let listener = UnixListener::bind(&socket).expect("there is room for a socket");
+        let speaking = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(say(stream, says.clone()));
+            }
+        });
+        ask(config, store, kind >> 2).await;
+        speaking.abort();
     });
 }
 

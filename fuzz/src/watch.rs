@@ -1,8 +1,8 @@
 //! Panics that nobody sees: those of tasks.
 
 use std::panic;
-use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, Once, PoisonError};
 
 static PANICS: AtomicUsize = AtomicUsize::new(0);
 
@@ -10,6 +10,9 @@ static PANICS: AtomicUsize = AtomicUsize::new(0);
 /// that is a connection that was closed.
 pub(crate) fn unharmed<T>(what: impl FnOnce() -> T) -> T {
     static HOOK: Once = Once::new();
+    // One at a time: servers that all targets of a kind talk to say what the last one wants, and a panic is that of one input.
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     HOOK.call_once(|| {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| {

@@ -52,10 +52,6 @@ impl Claims {
         self.items().claimed.keys().cloned().collect()
     }
 
-    pub(crate) fn is_claimed(&self, path: &StorePath) -> bool {
-        self.items().claimed.contains_key(path)
-    }
-
     /// Says that an item is being deleted; none if an attempt needs it.
     pub(crate) fn doom(self: &Arc<Self>, path: &StorePath) -> Option<Doom> {
         let mut items = self.items();
@@ -131,9 +127,9 @@ mod tests {
         let first = claims.claim(vec![path.clone()]);
         let second = claims.claim(vec![path.clone()]);
         drop(first);
-        assert!(claims.is_claimed(&path));
+        assert!(claims.doom(&path).is_none());
         drop(second);
-        assert!(!claims.is_claimed(&path));
+        assert!(claims.doom(&path).is_some());
     }
 
     #[tokio::test]

@@ -117,7 +117,7 @@ pub fn read_or_make(
     }
     let key = SecretKey::read(file)?;
     // If that cannot be done, the key is as good.
-    if let Err(error) = finish_making(file, &key) {
+    if let Err(error) = finish_replacing(file).and_then(|()| finish_making(file, &key)) {
         tracing::warn!(file = %public.display(), error = %failure::one_line(&error), "there is no public key");
     }
     Ok(key)
@@ -127,8 +127,9 @@ pub fn read_or_make(
 fn finish_making(file: &Path, key: &SecretKey) -> anyhow::Result<()> {
     let public = public_file(file);
     for file in [file, &public] {
+        // What else is called so is somebody else's.
         let new = new_name(file);
-        if new.exists() {
+        if is_same(&new, file) {
             remove(&new).with_context(|| format!("cannot delete {}", new.display()))?;
         }
     }
@@ -136,6 +137,16 @@ fn finish_making(file: &Path, key: &SecretKey) -> anyhow::Result<()> {
         return Ok(());
     }
     create(&public, 0o644, key.public().as_bytes())
+}
+
+/// Does what is left to do if whoever put a next key in the place of another was killed between the secret one and the public one.
+fn finish_replacing(file: &Path) -> anyhow::Result<()> {
+    let next = next_file(file);
+    let public = public_file(&next);
+    if next.exists() || !public.exists() {
+        return Ok(());
+    }
+    replace(&public, &public_file(file))
 }
 
 /// Where the public key of a secret key lies.
@@ -176,6 +187,7 @@ fn beside(secret: &Path, what: &str) -> PathBuf {
 /// There is no key, or a next one already.
 pub fn make_next(file: &Path) -> anyhow::Result<SecretKey> {
     let place = next_file(file);
+    finish_replacing(file)?;
     if place.exists() && !public_file(&place).exists() {
         let key = SecretKey::read(&place)?;
         finish_making(&place, &key)?;
@@ -208,23 +220,29 @@ pub fn finish_rotation(file: &Path) -> anyhow::Result<SecretKey> {
         replace(&public_file(&next), &public_file(file))?;
         return Ok(key);
     }
-    replace(&public_file(&next), &public_file(file))?;
+    finish_replacing(file)?;
     SecretKey::read(file)
 }
 
 /// Gives a file a second name.
 fn keep(file: &Path, to: &Path) -> anyhow::Result<()> {
     match std::fs::hard_link(file, to) {
-        Err(_) if is_same(file, to) => Ok(()),
+        // On the disk, too: otherwise a power cut might leave the next key alone.
+        Err(_) if is_same(file, to) => sync_directory(to),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(failure::usage(format!(
             "the key before this one is still in {}: delete it, or move it away",
             to.display()
         ))),
-        // On the disk, too: otherwise a power cut might leave the next key alone.
         linked => linked
-            .and_then(|()| File::open(directory_of(to))?.sync_all())
-            .with_context(|| format!("cannot keep {}", file.display())),
+            .with_context(|| format!("cannot keep {}", file.display()))
+            .and_then(|()| sync_directory(to)),
     }
+}
+
+fn sync_directory(file: &Path) -> anyhow::Result<()> {
+    File::open(directory_of(file))
+        .and_then(|directory| directory.sync_all())
+        .with_context(|| format!("cannot sync the directory of {}", file.display()))
 }
 
 /// Puts a file in the place of another, durably.
@@ -250,8 +268,8 @@ fn next_name(name: &str) -> String {
     }
 }
 
-/// Makes a file of which there is always all or nothing: whoever is killed here leaves `PATH.new` at most, which the
-/// next one writes anew.
+/// Makes a file of which there is always all or nothing. Whoever is killed here leaves `PATH.new`, alone or as a second name of
+/// the file: [`finish_making`] and the next one that makes it take it away.
 fn create(path: &Path, mode: u32, text: &[u8]) -> anyhow::Result<()> {
     let failed =
         |error| anyhow::Error::new(error).context(format!("cannot write {}", path.display()));

@@ -1,10 +1,12 @@
 //! What is built.
 
+use std::time::Duration;
+
 use grange_derivation::{Builder, Instantiated, StoreDir};
 use grange_interfaces::message::FactView;
 use serde_json::Value;
 
-use crate::farm::{Farm, wait_until};
+use crate::farm::{Farm, wait_within};
 
 /// A build whose builder is a script.
 pub(crate) struct Build {
@@ -73,7 +75,12 @@ impl Build {
 
     /// Waits until it has succeeded, and its output is there.
     pub(crate) fn wait(&self, farm: &Farm) {
-        wait_until("a build", || {
+        self.wait_within(Duration::from_secs(120), farm);
+    }
+
+    /// The same, so long at most.
+    pub(crate) fn wait_within(&self, most: Duration, farm: &Farm) {
+        wait_within(most, "a build", || {
             let view = self.show(farm);
             let state = view["build"]["state"].as_str().unwrap();
             let ended = state == "succeeded";

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use grange_bins::connect::client_config;
@@ -21,6 +21,14 @@ use crate::process::{Process, program};
 
 /// What a shell of the machine needs to run in the sandbox.
 const SHELL: [&str; 5] = ["/bin", "/lib", "/lib32", "/lib64", "/usr"];
+
+/// Held by who takes much of the machine: two of them at once would wait for each other.
+static HEAVY: Mutex<()> = Mutex::new(());
+
+/// Waits until no other heavy test runs. One that failed keeps nobody out.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    HEAVY.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 pub(crate) fn runtime() -> tokio::runtime::Runtime {
     let mut builder = tokio::runtime::Builder::new_current_thread();
@@ -203,8 +211,14 @@ fn make_certificates(directory: &Path) {
 
 /// Waits for something, for a minute or two at most.
 #[track_caller]
-pub(crate) fn wait_until(what: &str, mut reached: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(120);
+pub(crate) fn wait_until(what: &str, reached: impl FnMut() -> bool) {
+    wait_within(Duration::from_secs(120), what, reached);
+}
+
+/// Waits for something, so long at most.
+#[track_caller]
+pub(crate) fn wait_within(most: Duration, what: &str, mut reached: impl FnMut() -> bool) {
+    let end = Instant::now() + most;
     while !reached() {
         assert!(Instant::now() < end, "{what}: it does not come");
         std::thread::sleep(Duration::from_millis(20));

@@ -11,7 +11,7 @@ use grange_interfaces::{Endpoint, Peer};
 use grange_transport_http::HttpEndpoint;
 
 use crate::builds::Build;
-use crate::farm::{Farm, Setup, can_build, free_address, runtime, wait_until};
+use crate::farm::{Farm, Setup, alone, can_build, free_address, runtime, wait_until};
 use crate::process::program;
 use crate::raw::page;
 
@@ -67,6 +67,7 @@ fn those_of_fetchers_are_so_too() {
 }
 
 fn idle(whose: Whose) {
+    let _alone = alone();
     // The soft limit is what a shell or a service manager says; the coordinator raises it itself.
     let limited = ["prlimit".to_owned(), format!("--nofile=1024:{FILES}")].to_vec();
     let made = program("prlimit")

@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::client::TlsStream;
 
-use crate::farm::{Farm, Setup, free_address};
+use crate::farm::{Farm, Setup, alone, free_address, runtime};
 use crate::raw::{answer, check_page, page, status, talk, tls};
 
 /// How a call begins.
@@ -354,20 +354,21 @@ fn of_tls() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-#[tokio::test]
-async fn nothing_odd_is_taken_or_keeps_others_out() {
+#[test]
+fn nothing_odd_is_taken_or_keeps_others_out() {
     let cases = of_http1(CALL).into_iter();
     let cases = cases.map(|(what, bytes, statuses)| (what, bytes, statuses.to_vec()));
-    converse(Of::Calls, cases.collect()).await;
+    converse(Of::Calls, cases.collect());
 }
 
-#[tokio::test]
-async fn nor_is_it_where_pages_are_shown() {
-    converse(Of::Pages, of_pages()).await;
+#[test]
+fn nor_is_it_where_pages_are_shown() {
+    converse(Of::Pages, of_pages());
 }
 
 /// Has all these conversations, with a farm in cleartext and with one under TLS.
-async fn converse(of: Of, of_http1: Vec<(&'static str, Vec<u8>, Vec<u16>)>) {
+fn converse(of: Of, of_http1: Vec<(&'static str, Vec<u8>, Vec<u16>)>) {
+    let _alone = alone();
     let (clear, secure) = (free_address(), free_address());
     let mut farms = [(clear, false), (secure, true)].map(|(address, tls)| {
         let mut setup = Setup {
@@ -383,12 +384,22 @@ async fn converse(of: Of, of_http1: Vec<(&'static str, Vec<u8>, Vec<u16>)>) {
         }
         Farm::new(setup)
     });
-    let place = Arc::new(Place {
+    let ca = farms[1].ca();
+    let place = Place {
         of,
         clear,
         secure,
-        ca: farms[1].ca(),
-    });
+        ca,
+    };
+    runtime().block_on(all_at_once(Arc::new(place), of_http1));
+    for farm in &mut farms {
+        let log = farm.coordinator.log();
+        assert!(!log.contains("panic"), "{log}");
+        assert!(farm.coordinator.is_running());
+    }
+}
+
+async fn all_at_once(place: Arc<Place>, of_http1: Vec<(&'static str, Vec<u8>, Vec<u16>)>) {
     // All at once: some are closed only when the time for headers is over.
     let mut all = JoinSet::new();
     for (what, bytes, statuses) in of_http1 {
@@ -428,7 +439,10 @@ async fn converse(of: Of, of_http1: Vec<(&'static str, Vec<u8>, Vec<u16>)>) {
         failed += usize::from(ended.is_err());
     }
     assert_eq!(failed, 0, "of {cases}, told above");
-    println!("{of:?}: {cases} odd conversations, each with and without TLS");
+    println!(
+        "{:?}: {cases} odd conversations, each with and without TLS",
+        place.of
+    );
     // Under an honest handshake: what does not decrypt.
     let (mut stream, _) = place.secure("http/1.1").await.into_inner();
     stream
@@ -438,12 +452,6 @@ async fn converse(of: Of, of_http1: Vec<(&'static str, Vec<u8>, Vec<u16>)>) {
     let answered = answer(stream).await.expect("it is closed");
     assert!(status(&answered).is_none(), "{answered:?}");
     place.hello().await;
-
-    for farm in &mut farms {
-        let log = farm.coordinator.log();
-        assert!(!log.contains("panic"), "{log}");
-        assert!(farm.coordinator.is_running());
-    }
 }
 
 async fn connect(address: SocketAddr) -> TcpStream {

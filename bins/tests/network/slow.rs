@@ -134,7 +134,9 @@ fn slow(kinds: Kinds, pages: bool) {
     for (most, after) in kinds.most.iter().zip(closed) {
         assert!(after < *most + SLACK, "{after:?}");
     }
-    assert!(latencies.len() > 100, "{}", latencies.len());
+    // They are served all the while; how many there can be is up to how long the slow ones may stay.
+    let least = if pages { 30 } else { 100 };
+    assert!(latencies.len() > least, "{}", latencies.len());
 }
 
 /// How long it took until the last connection of each kind was closed.

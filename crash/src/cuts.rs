@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail, ensure};
 use clap::ValueEnum;
 
 use crate::audit;
-use crate::farm::{Farm, Setup};
+use crate::farm::{Farm, PATIENCE, Setup};
 use crate::power::{Faults, PowerDisk};
 use crate::process::Process;
 use crate::random::Random;
@@ -19,7 +19,7 @@ use crate::work::Build;
 
 /// After how many cuts everything is audited.
 const AUDIT: usize = 20;
-/// How long a disk is bad.
+/// How long a disk is bad, at least.
 const BAD: Duration = Duration::from_secs(3);
 /// What a program that cannot start says of its disk.
 const REASONS: [&str; 4] = [
@@ -305,41 +305,69 @@ impl Cuts<'_> {
         self.spoil(what, true);
         self.users().into_iter().try_for_each(Process::start)?;
         let begun = Instant::now();
-        while begun.elapsed() < BAD && !self.have_ended()? {
+        loop {
+            let gave_up = self.have_given_up(what)?;
+            // Where there is no room, there may be nothing to write.
+            let told = matches!(what, Bad::Full)
+                || (self.users().iter()).all(|process| reason(&process.said_last()));
+            if !gave_up.contains(&false) || told && begun.elapsed() >= BAD {
+                break;
+            }
+            for process in self.users() {
+                ensure!(
+                    begun.elapsed() < PATIENCE,
+                    "it does not say that the disk is {what:?}:\n{}",
+                    process.said_last()
+                );
+            }
             std::thread::sleep(Duration::from_millis(5));
         }
-        for process in self.users() {
-            let ended = process.has_ended()?;
+        self.mend();
+        let working = self.work()?;
+        // Who has met the bad disk may end of it even now.
+        let mut anew = vec![false; self.users().len()];
+        loop {
+            let over = working.is_finished();
+            for (number, gave_up) in self.have_given_up(what)?.into_iter().enumerate() {
+                if gave_up {
+                    ensure!(!anew[number], "it gave up on a disk that is good");
+                    anew[number] = true;
+                    self.start_one(number)?;
+                }
+            }
+            if over {
+                return self.done(working);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Who of those that were started on a bad disk has ended, which must be with a reason and no success.
+    fn have_given_up(&mut self, what: Bad) -> anyhow::Result<Vec<bool>> {
+        let gave_up = |process: &mut Process| {
+            if !process.has_ended()? {
+                return Ok(false);
+            }
             let says = process.said_last();
-            let clearly = REASONS.iter().any(|reason| says.contains(reason));
-            // Where there is no room, there may be nothing to write.
             ensure!(
-                clearly || !ended && matches!(what, Bad::Full),
+                reason(&says),
                 "it does not say that the disk is {what:?}:\n{says}"
             );
-            if ended {
-                let status = process.wait()?.context("it was started")?;
+            // None if it was seen before.
+            if let Some(status) = process.wait()? {
                 let fails = status.code().is_some_and(|code| code != 0);
                 ensure!(fails, "it ended with {status}:\n{says}");
             }
-        }
-        self.mend();
-        if self.whose == Whose::Coordinator && self.have_ended()? {
-            self.farm.start_coordinator()?;
-        }
-        for process in self.users() {
-            if process.has_ended()? {
-                process.start()?;
-            }
-        }
-        let working = self.work()?;
-        self.done(working)
+            Ok(true)
+        };
+        self.users().into_iter().map(gave_up).collect()
     }
 
-    /// Whether nobody uses the disk any more.
-    fn have_ended(&mut self) -> anyhow::Result<bool> {
-        let mut all = self.users().into_iter();
-        all.try_fold(true, |all, process| Ok(all && process.has_ended()?))
+    fn start_one(&mut self, number: usize) -> anyhow::Result<()> {
+        match self.whose {
+            Whose::Coordinator => self.farm.start_coordinator(),
+            Whose::Agents => self.farm.agents[number].process.start(),
+        }
     }
 
     fn end(&mut self) -> anyhow::Result<()> {
@@ -348,4 +376,9 @@ impl Cuts<'_> {
         self.farm.stop()?;
         self.farm.check_database()
     }
+}
+
+/// Whether this says what is wrong with a disk.
+fn reason(says: &str) -> bool {
+    REASONS.iter().any(|reason| says.contains(reason))
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use grange_fail_points::{Point, Victim};
 
-use crate::process::{Process, program};
+use crate::process::{Process, launched, program};
 
 /// What a shell of the machine needs to run in the sandbox.
 const SHELL: [&str; 5] = ["/bin", "/lib", "/lib32", "/lib64", "/usr"];
@@ -227,22 +227,24 @@ impl Farm {
     }
 
     /// Says at which point, and which time there, somebody is to die; of the agents, who comes there first.
-    pub(crate) fn arm(&self, point: Point, times: u32) -> anyhow::Result<()> {
+    pub(crate) fn arm(&mut self, point: Point, times: u32) -> anyhow::Result<()> {
         match point.victim() {
             Victim::Agent => self
                 .agents
-                .iter()
+                .iter_mut()
                 .try_for_each(|agent| agent.process.arm(point.name(), times)),
             Victim::Coordinator | Victim::Operator => self.coordinator.arm(point.name(), times),
         }
     }
 
     /// Takes that back; whether nobody has come there.
-    pub(crate) fn disarm(&self, victim: Victim) -> bool {
+    pub(crate) fn disarm(&mut self, victim: Victim) -> bool {
         match victim {
             Victim::Agent => {
-                let armed = self.agents.iter().filter(|it| it.process.disarm());
-                armed.count() == self.agents.len()
+                let all = self.agents.iter_mut().map(|it| it.process.disarm());
+                // Each of them, also behind one that was not armed any more.
+                let all: Vec<_> = all.collect();
+                !all.contains(&false)
             }
             Victim::Coordinator | Victim::Operator => self.coordinator.disarm(),
         }
@@ -250,9 +252,22 @@ impl Farm {
 
     /// Starts those again who have died as they were told; who that was. Of the agents no other one dies then.
     pub(crate) fn revive(&mut self) -> anyhow::Result<Vec<Victim>> {
-        let died = self.replace_dead()?;
+        let mut died = self.replace_dead()?;
         if died.contains(&Victim::Agent) {
             self.disarm(Victim::Agent);
+            died.extend(self.settle()?);
+        }
+        Ok(died)
+    }
+
+    /// Waits for those who came to their point before that was taken back, and starts them again; who that was.
+    pub(crate) fn settle(&mut self) -> anyhow::Result<Vec<Victim>> {
+        let begun = Instant::now();
+        let mut died = Vec::new();
+        while self.processes().any(Process::is_dying) {
+            ensure!(begun.elapsed() < PATIENCE, "who is dying does not die");
+            died.extend(self.replace_dead()?);
+            std::thread::sleep(Duration::from_millis(1));
         }
         Ok(died)
     }
@@ -342,15 +357,18 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = program(&self.program);
+    /// A command that goes on until a coordinator lets it end.
+    pub(crate) fn long_command(&self, arguments: &[&str]) -> Command {
+        let mut command = launched(&self.program);
         command.args(["--coordinator", &self.admin]).args(arguments);
         command
     }
 
     /// What came of `grange`.
     pub(crate) fn run(&self, arguments: &[&str]) -> anyhow::Result<Output> {
-        let output = self.command(arguments).output();
+        let mut command = program(&self.program);
+        command.args(["--coordinator", &self.admin]).args(arguments);
+        let output = command.output();
         output.with_context(|| format!("cannot run {}", self.program.display()))
     }
 

@@ -162,6 +162,10 @@ impl What {
 }
 
 fn main() -> ExitCode {
+    if let Err(error) = process::launch() {
+        eprintln!("grange-crash: {error:#}");
+        return ExitCode::FAILURE;
+    }
     let cli = Cli::parse();
     let seed = cli
         .seed

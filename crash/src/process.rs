@@ -2,18 +2,41 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::os::unix::process::ExitStatusExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
+use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
 /// What begins the log of each run.
 pub(crate) const LIFE: &str = "---- another life";
 
 /// How long a program that is asked to end may take.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// What this program is told to become another one, which the kernel kills when its parent dies.
+const LAUNCH: &str = "--launch";
+
+/// If this program was told so, it becomes that one: this returns if it was not, or with why it cannot.
+///
+/// Whoever is killed, or stopped by a signal, drops nothing, and what it has started would stay. To do this between
+/// `fork` and `exec` would need unsafe code.
+pub(crate) fn launch() -> anyhow::Result<()> {
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_none_or(|word| word != LAUNCH) {
+        return Ok(());
+    }
+    let parent = words.next().context("whose child it is")?;
+    let program = words.next().context("what it becomes")?;
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // It may have died before that.
+    let now = getppid().map(|parent| parent.as_raw_nonzero().to_string());
+    ensure!(now.is_some_and(|now| parent == *now), "its parent has died");
+    let failed = Command::new(&program).args(words).exec();
+    Err(failed).with_context(|| format!("cannot start {}", program.display()))
+}
 
 /// A program that does not see what the tester's environment says of Grange.
 pub(crate) fn program(name: &Path) -> Command {
@@ -32,6 +55,15 @@ pub(crate) fn program(name: &Path) -> Command {
     command
 }
 
+/// The same, [launched](launch) so that it dies with the thread that starts it.
+pub(crate) fn launched(name: &Path) -> Command {
+    // Whatever has become of the file of this program meanwhile.
+    let mut command = program(Path::new("/proc/self/exe"));
+    let parent = std::process::id().to_string();
+    command.args([LAUNCH, &parent]).arg(name);
+    command
+}
+
 /// A program that is there, or was.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -40,6 +72,8 @@ pub(crate) struct Process {
     log: PathBuf,
     /// The file that says where it dies.
     control: PathBuf,
+    /// It was told so, and nobody has seen it dead since.
+    armed: bool,
     child: Option<Child>,
 }
 
@@ -55,16 +89,18 @@ impl Process {
             arguments,
             log,
             control,
+            armed: false,
             child: None,
         }
     }
 
-    /// Starts it; it must not run.
+    /// Starts it; it must not run. It dies with the thread that starts it.
     pub(crate) fn start(&mut self) -> anyhow::Result<()> {
         ensure!(self.child.is_none(), "it runs already");
         let mut log = File::options().create(true).append(true).open(&self.log)?;
         writeln!(log, "{LIFE}")?;
-        let mut command = program(&self.program);
+        self.armed = self.control.exists();
+        let mut command = launched(&self.program);
         command
             .args(&self.arguments)
             .env("GRANGE_FAIL_POINT", &self.control)
@@ -77,16 +113,26 @@ impl Process {
     }
 
     /// Says at which point, and which time there, it is to die.
-    pub(crate) fn arm(&self, point: &str, times: u32) -> anyhow::Result<()> {
+    pub(crate) fn arm(&mut self, point: &str, times: u32) -> anyhow::Result<()> {
+        ensure!(!self.is_dying(), "it dies already");
         // Under its name there is always all of it.
         let new = self.control.with_extension("new");
         fs::write(&new, format!("{point} {times}"))?;
-        Ok(fs::rename(&new, &self.control)?)
+        fs::rename(&new, &self.control)?;
+        self.armed = true;
+        Ok(())
     }
 
-    /// Takes that back; whether it was still so.
-    pub(crate) fn disarm(&self) -> bool {
-        fs::remove_file(&self.control).is_ok()
+    /// Takes that back; whether it was still so. If not, it was there, and is dead or [dying](Self::is_dying).
+    pub(crate) fn disarm(&mut self) -> bool {
+        let was = fs::remove_file(&self.control).is_ok();
+        self.armed &= !was;
+        was
+    }
+
+    /// Whether it has come where it is to die, and nobody has seen it dead: nothing keeps it from that.
+    pub(crate) fn is_dying(&self) -> bool {
+        self.child.is_some() && self.armed && !self.control.exists()
     }
 
     /// Whether it has died at the point, of which it must have died if it is not there.
@@ -106,6 +152,7 @@ impl Process {
             "it was killed by somebody else:\n{}",
             self.tail()
         );
+        self.armed = false;
         Ok(true)
     }
 

@@ -106,7 +106,7 @@ impl Build {
     /// What `log --follow` prints, a process that is begun once and lives through it all: only if it finds no coordinator
     /// to begin with, it says so and is begun again.
     pub(crate) fn follow(&self, client: &Client) -> JoinHandle<anyhow::Result<Vec<u8>>> {
-        let mut command = client.command(&["build", &self.id, "log", "--follow"]);
+        let mut command = client.long_command(&["build", &self.id, "log", "--follow"]);
         std::thread::spawn(move || {
             loop {
                 let output = command.output()?;
@@ -131,16 +131,24 @@ impl Build {
     /// Waits until it has ended, which must be well.
     pub(crate) fn wait(&self, client: &Client) -> anyhow::Result<()> {
         let begun = Instant::now();
-        loop {
-            let view = self.show(client)?;
-            match view["build"]["state"].as_str() {
-                Some("succeeded") => return Ok(()),
-                Some("blocked" | "ready" | "running") => {
-                    ensure!(begun.elapsed() < PATIENCE, "it does not end: {view:#}");
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-                _ => bail!("it did not succeed: {view:#}"),
-            }
+        while !self.has_ended(client)? {
+            ensure!(
+                begun.elapsed() < PATIENCE,
+                "it does not end: {:#}",
+                self.show(client)?
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    /// Whether it has ended, which must be well.
+    pub(crate) fn has_ended(&self, client: &Client) -> anyhow::Result<bool> {
+        let view = self.show(client)?;
+        match view["build"]["state"].as_str() {
+            Some("succeeded") => Ok(true),
+            Some("blocked" | "ready" | "running") => Ok(false),
+            _ => bail!("it did not succeed: {view:#}"),
         }
     }
 

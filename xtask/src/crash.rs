@@ -20,7 +20,7 @@ pub(crate) struct Cycles {
 }
 
 impl Cycles {
-    /// What a tree has to stand before it may land: each fail point once, within three minutes.
+    /// What a tree has to stand before it may land: each fail point once, in some four minutes.
     pub(crate) const VERIFY: Self = Self {
         kills: 1,
         takeovers: 1,

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,28 +47,13 @@ fn fits(line: &str, expected: &str) -> bool {
     left.ends_with(tail)
 }
 
-/// Where the programs of this build lie, once they are built.
-fn build() -> PathBuf {
+/// Where `cargo test` has built the programs, beside this one.
+fn place() -> PathBuf {
     let this = std::env::current_exe().expect("this program has a place");
-    let place = this
-        .ancestors()
-        .nth(2)
-        .expect("it lies in target/PROFILE/deps");
-    let profile = match place.file_name().and_then(|name| name.to_str()) {
-        Some("debug") | None => "dev",
-        Some(profile) => profile,
-    };
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--package", "grange-examples", "--examples"]);
-    cargo.args(["--quiet", "--profile", profile]);
-    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
-    let target = place.parent().expect("it lies in target/PROFILE/deps");
-    let built = cargo.env("CARGO_TARGET_DIR", target).status();
-    assert!(
-        built.expect("cargo is there").success(),
-        "they do not build"
-    );
-    place.join("examples")
+    let place = this.ancestors().nth(2);
+    place
+        .expect("it lies in target/PROFILE/deps")
+        .join("examples")
 }
 
 async fn supported() -> Result<(), NotSupported> {
@@ -85,10 +69,16 @@ pub(crate) async fn every_program_says_what_its_head_says() {
         eprintln!("skipped: {error}");
         return;
     }
-    let place = build();
+    let place = place();
     for (name, expected) in programs() {
         assert!(!expected.is_empty(), "{name} does not say what it says");
-        let mut program = tokio::process::Command::new(place.join(&name));
+        let program = place.join(&name);
+        assert!(
+            program.exists(),
+            "{} is not built: a test that is asked for by name needs --examples beside --test",
+            program.display()
+        );
+        let mut program = tokio::process::Command::new(program);
         let output = program.kill_on_drop(true).output();
         let output = tokio::time::timeout(PATIENCE, output).await;
         let output = output.unwrap_or_else(|_| panic!("{name} does not end"));

@@ -34,10 +34,18 @@ fn clock() -> Duration {
 }
 
 fn measure() -> anyhow::Result<()> {
+    let known = argument("policy").unwrap_or_else(|| "critical-path+fastest+floors".to_owned());
+    // What is no policy is said before anything is run.
+    let priority = Choice::read("priority")?;
+    let fastest = Choice::read("critical-path+fastest")?;
+    let known = Choice::read(&known)?;
+    let predicted = Choice::read("predicted-path+fastest+predicted-floors")?;
     let evaluations = u32::try_from(number("evaluations", 8)?)?;
     let mut durations = Durations::default();
     durations.seed = number("seed", durations.seed)?;
-    let copies = Copies::evaluations(Graph::guix(), evaluations, 0.2, durations.seed);
+    let graph = Graph::guix();
+    Copies::check(&graph, evaluations)?;
+    let copies = Copies::evaluations(graph, evaluations, 0.2, durations.seed);
     let workload = Workload::each_copy(copies, Duration::from_hours(2), 1, &durations)?;
     line(&format!(
         "  {} derivations of {evaluations} evaluations, {:.0} h of work at speed 1; seed {}",
@@ -46,7 +54,6 @@ fn measure() -> anyhow::Result<()> {
         durations.seed
     ));
     let predictions = Predictions::before(&workload, &durations, 3, 0.05, 0.5);
-    let known = argument("policy").unwrap_or_else(|| "critical-path+fastest+floors".to_owned());
     for (scale, goal, predicted_goal) in FLEETS {
         let speeds = Speeds {
             machines: 40,
@@ -65,16 +72,12 @@ fn measure() -> anyhow::Result<()> {
             bounds.path_ms / 3.6e6,
             bounds.work_ms / 3.6e6
         ));
-        for (policy, goal) in [
-            ("priority", None),
-            ("critical-path+fastest", None),
-            (known.as_str(), Some(goal)),
-            (
-                "predicted-path+fastest+predicted-floors",
-                Some(predicted_goal),
-            ),
+        for (choice, goal) in [
+            (&priority, None),
+            (&fastest, None),
+            (&known, Some(goal)),
+            (&predicted, Some(predicted_goal)),
         ] {
-            let choice = Choice::read(policy)?;
             let rules = choice.rules(&workload, &fleet, &predictions);
             let begun = Instant::now();
             let outcome = replay(&workload, &fleet, rules, clock).context("it can be built")?;

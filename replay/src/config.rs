@@ -21,6 +21,11 @@ impl ConfigError {
     }
 }
 
+/// Milliseconds: no build takes longer at speed 1.
+pub(crate) const YEAR_MS: u64 = 365 * 86_400_000;
+/// Milliseconds from the start: no farm runs longer, and nothing is asked for later.
+pub(crate) const END_MS: u64 = 100_000 * YEAR_MS;
+
 /// Reads TOML.
 pub(crate) fn read<T: DeserializeOwned>(of: &'static str, text: &str) -> Result<T, ConfigError> {
     toml::from_str(text).map_err(|error| {

@@ -7,6 +7,7 @@ use grange_model::{
 };
 use uuid::Uuid;
 
+use crate::config::ConfigError;
 use crate::graph::{Graph, Node, Use};
 use crate::versions::Versions;
 
@@ -26,8 +27,24 @@ pub struct Copies {
 const DERIVATION: u16 = u16::MAX;
 /// The store of all that is built.
 const STORE: &str = "/gnu/store";
+/// So many derivations of all copies at most: a few GB of memory.
+const MOST: usize = 10_000_000;
 
 impl Copies {
+    /// Whether there may be so many copies or evaluations of a graph. Nothing is allocated for that.
+    ///
+    /// # Errors
+    ///
+    /// They have more than 10 million derivations; those that evaluations share count for each.
+    pub fn check(graph: &Graph, copies: u32) -> Result<(), ConfigError> {
+        let nodes = graph.nodes.len();
+        if nodes.saturating_mul(copies as usize) > MOST {
+            let what = format!("{copies} times {nodes} derivations; at most {MOST} in all");
+            return Err(ConfigError::new("workload", what));
+        }
+        Ok(())
+    }
+
     /// So many, which share nothing.
     #[must_use]
     pub fn new(graph: impl Into<Arc<Graph>>, copies: u32) -> Self {

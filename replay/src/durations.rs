@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::chance::{self, Chance};
-use crate::config::{self, ConfigError};
+use crate::config::{self, ConfigError, YEAR_MS};
 use crate::graph::Node;
 
 /// The parameters that are used where nobody says others, and why they are what they are.
@@ -38,7 +38,7 @@ pub struct Spread {
     pub tail_from: f64,
     /// The exponent of that law, above 0: the smaller, the heavier the tail.
     pub tail_exponent: f64,
-    /// Seconds: nothing takes longer.
+    /// Seconds, at most a year: nothing takes longer.
     pub longest: f64,
     /// The deviation of the natural logarithm from one version of a package to another.
     pub varies: f64,
@@ -80,7 +80,7 @@ impl Durations {
             .with(u64::from(version));
         let seconds = typical * (spread.varies * chance.normal()).exp();
         // A number of milliseconds that is not negative and is bounded: nothing is lost but its fraction.
-        ((seconds.min(spread.longest) * 1e3) as u64).max(1)
+        ((seconds.min(spread.longest) * 1e3) as u64).clamp(1, YEAR_MS)
     }
 }
 
@@ -110,6 +110,9 @@ impl Spread {
             if !(value > 0.0 && value.is_finite()) {
                 return Err(format!("{name} {value} is not above 0"));
             }
+        }
+        if self.longest > YEAR_MS as f64 / 1e3 {
+            return Err(format!("longest {} is more than a year", self.longest));
         }
         for (name, value) in [("deviation", self.deviation), ("varies", self.varies)] {
             if !(value >= 0.0 && value.is_finite()) {

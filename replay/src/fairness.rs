@@ -9,7 +9,8 @@ use crate::workload::Workload;
 /// Work is counted in seconds at speed 1, for who asked for it first.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Fairness {
-    /// How many such hours of virtual time there were. None with a single submitter.
+    /// How many such hours of virtual time there were. None with a single submitter, nor of a farm that runs for so
+    /// long that a table of all its hours and submitters has more than 20 million cells.
     pub hours: usize,
     /// Of all these hours and all submitters the share that was farthest from an equal one, less that: 0.02 is 2 points too
     /// much.
@@ -20,6 +21,8 @@ pub struct Fairness {
 
 /// Milliseconds.
 const HOUR: u64 = 3_600_000;
+/// Hours by submitters that are looked at, at most.
+const CELLS: usize = 20_000_000;
 
 impl Fairness {
     pub(crate) fn new(workload: &Workload, fleet: &Fleet, outcome: &Outcome) -> Self {
@@ -28,6 +31,9 @@ impl Fairness {
             return Self::default();
         }
         let hours = usize::try_from(outcome.makespan_ms() / HOUR).unwrap_or(0);
+        if hours.saturating_mul(submitters) > CELLS {
+            return Self::default();
+        }
         let of = |built: &Built| usize::from(workload.jobs()[built.job as usize].submitter);
         let mut waits: Vec<Vec<(u64, u64)>> = vec![Vec::new(); submitters];
         let mut work = vec![vec![0.0; submitters]; hours];

@@ -11,6 +11,7 @@ use grange_coordinator_core::{
 use grange_model::{AgentRecord, AttemptId, BuildSpec, Limits, Tags, Timestamp};
 
 use crate::agent::Agent;
+use crate::config::{END_MS, YEAR_MS};
 use crate::copies::Copies;
 use crate::fleet::Fleet;
 use crate::floors::Floors;
@@ -32,20 +33,25 @@ pub enum ReplayError {
         jobs: usize,
     },
     /// The core answered what it never should.
-    #[error("the core refused what a farm does: {0}")]
+    #[error("a defect of Grange, please report it: the core refused what a farm does: {0}")]
     Refused(String),
     /// Nothing happens any more, and not all is built.
-    #[error("the farm stands still with {unfinished} builds unfinished")]
+    #[error(
+        "a defect of Grange, please report it: the farm stands still with {unfinished} builds unfinished"
+    )]
     Stuck {
         /// How many.
         unfinished: u64,
     },
+    /// The work is more than the fleet does in 100,000 years.
+    #[error("the farm takes longer than 100,000 years")]
+    TooLong,
 }
 
 /// No agent is ever lost here, so the core need not hear of them often.
-const LEASE: Duration = Duration::from_hours(2);
-/// How long an agent waits for an answer, in milliseconds.
-const WAIT_MS: u64 = 3_600_000;
+const LEASE: Duration = Duration::from_millis(100 * YEAR_MS);
+/// How long an agent waits for an answer, in milliseconds: the longest that the core allows. Each of these answers costs time and brings nothing.
+const WAIT_MS: u64 = 50 * YEAR_MS;
 
 /// Builds a workload with a fleet under some rules, which a policy is enough for, until all is built. The same arguments give the same result.
 ///
@@ -55,7 +61,7 @@ const WAIT_MS: u64 = 3_600_000;
 ///
 /// # Errors
 ///
-/// The fleet cannot build it.
+/// The fleet cannot build it, or not in 100,000 years.
 pub fn replay(
     workload: &Workload,
     fleet: &Fleet,
@@ -121,7 +127,7 @@ impl<'a> Farm<'a> {
     fn new(workload: &'a Workload, fleet: &Fleet, rules: Rules, clock: fn() -> Duration) -> Self {
         let config = Config {
             lease: LEASE,
-            max_wait: LEASE,
+            max_wait: Duration::from_millis(WAIT_MS),
             policy: rules.policy,
             ..Config::default()
         };
@@ -149,6 +155,9 @@ impl<'a> Farm<'a> {
     fn run(&mut self) -> Result<(), ReplayError> {
         self.connect()?;
         while let Some(Reverse((next, _))) = self.events.peek().copied() {
+            if next > END_MS {
+                return Err(ReplayError::TooLong);
+            }
             let next = self.begun.after(Duration::from_millis(next));
             let due = self.shell.due().map_or(next, |due| due.min(next));
             self.shell.pass(due.since(self.shell.now()));
@@ -262,7 +271,7 @@ impl<'a> Farm<'a> {
             }
             Reply::Exchange(reply) => {
                 if let Some(at) = self.waiting.remove(&ticket) {
-                    self.obey(at, &reply);
+                    self.obey(at, &reply)?;
                     self.exchange(at);
                 }
             }
@@ -274,22 +283,26 @@ impl<'a> Farm<'a> {
         Ok(())
     }
 
-    fn obey(&mut self, at: usize, reply: &ExchangeReply) {
+    fn obey(&mut self, at: usize, reply: &ExchangeReply) -> Result<(), ReplayError> {
         let now = self.now();
         for attempt in &reply.drop {
             if let Some(started) = self.agents[at].forget(*attempt) {
-                self.outcome.wasted_ms += now - started;
+                let wasted = &mut self.outcome.wasted_ms;
+                *wasted = wasted.saturating_add(now.saturating_sub(started));
             }
         }
         for assigned in &reply.assign {
-            self.take(at, assigned);
+            self.take(at, assigned)?;
         }
         self.start_next(at);
+        Ok(())
     }
 
-    fn take(&mut self, at: usize, assigned: &Assignment) {
+    fn take(&mut self, at: usize, assigned: &Assignment) -> Result<(), ReplayError> {
         let Some(job) = self.workload.find(assigned.derivation.digest) else {
-            return;
+            let name = &assigned.derivation.name;
+            let what = format!("it assigned {name}, which nobody needs");
+            return Err(ReplayError::Refused(what));
         };
         let row = &self.workload.jobs()[job as usize];
         let inputs = self.workload.inputs(job).iter();
@@ -299,6 +312,7 @@ impl<'a> Farm<'a> {
         });
         let ready = made.fold(row.release_ms, u64::max);
         self.agents[at].take(assigned.attempt, job, ready);
+        Ok(())
     }
 
     /// Starts what waits on an agent for room.
@@ -308,7 +322,8 @@ impl<'a> Farm<'a> {
             let duration = self.workload.jobs()[job as usize].duration_ms;
             let takes = self.agents[at].takes(duration);
             let event = Event::Ended { agent: at, attempt };
-            self.events.push(Reverse((now + takes, event)));
+            self.events
+                .push(Reverse((now.saturating_add(takes), event)));
         }
     }
 

@@ -1,5 +1,7 @@
 //! The machines of a farm.
 
+use std::ops::RangeInclusive;
+
 use serde::Deserialize;
 
 use crate::bounds::Bounds;
@@ -19,7 +21,7 @@ pub struct Machine {
     pub name: String,
     /// Systems that it builds for.
     pub systems: Vec<String>,
-    /// How fast it is: a build takes its duration divided by this.
+    /// How fast it is, within [`SPEEDS`]: a build takes its duration divided by this.
     pub speed: f64,
     /// How many builds it runs at once, each at full speed.
     pub slots: u32,
@@ -64,13 +66,19 @@ struct Row {
 
 /// So many machines at most: what a simulated farm has more than that is a slip of the pen.
 const MOST: usize = 100_000;
+/// So many slots of all machines at most, for the same reason.
+const MOST_SLOTS: u64 = 10_000_000;
+
+/// How fast a machine may be, so that what a build takes on it is a time that can be counted.
+pub const SPEEDS: RangeInclusive<f64> = 0.001..=1_000.0;
 
 impl Fleet {
     /// These machines.
     ///
     /// # Errors
     ///
-    /// There is none, or one that builds nothing or has no positive speed.
+    /// There is none, there are more than 100,000 of them or than 10 million slots in all, or one builds nothing or has a speed beyond
+    /// [`SPEEDS`].
     pub fn new(machines: Vec<Machine>) -> Result<Self, ConfigError> {
         let wrong = |what: String| Err(ConfigError::new("fleet", what));
         if machines.is_empty() {
@@ -81,10 +89,12 @@ impl Fleet {
         }
         for machine in &machines {
             let name = &machine.name;
-            if !(machine.speed > 0.0 && machine.speed.is_finite()) {
+            if !SPEEDS.contains(&machine.speed) {
                 return wrong(format!(
-                    "machine {name}: speed {} is not above 0",
-                    machine.speed
+                    "machine {name}: speed {} is not between {} and {}",
+                    machine.speed,
+                    SPEEDS.start(),
+                    SPEEDS.end()
                 ));
             }
             if machine.slots == 0 {
@@ -94,7 +104,12 @@ impl Fleet {
                 return wrong(format!("machine {name}: it has no systems"));
             }
         }
-        Ok(Self { machines })
+        let fleet = Self { machines };
+        if fleet.slots() > MOST_SLOTS {
+            let slots = fleet.slots();
+            return wrong(format!("{slots} slots in all; at most {MOST_SLOTS}"));
+        }
+        Ok(fleet)
     }
 
     /// Reads a fleet: TOML with a table `[[machine]]` for each kind of machine.
@@ -104,7 +119,7 @@ impl Fleet {
     /// | `systems` | what it builds for, such as `["x86_64-linux"]` | – |
     /// | `name` | what people call it | `machine-1` and so on |
     /// | `count` | how many there are of it | 1 |
-    /// | `speed` | a build takes its duration divided by this | 1.0 |
+    /// | `speed` | a build takes its duration divided by this, 0.001 to 1000 | 1.0 |
     /// | `slots` | how many builds it runs at once, each at full speed | 1 |
     /// | `ahead` | how many more its agent takes beforehand | 0 |
     ///
@@ -186,7 +201,7 @@ impl Speeds {
             let slots = before(at + 1) - before(at);
             machine.slots = u32::try_from(slots).unwrap_or(u32::MAX).max(1);
         }
-        Ok(fleet)
+        Fleet::new(fleet.machines)
     }
 
     /// As many slots as `capacity` wants (see [`Fleet::capacity`]), shared out evenly, at least one for each machine.
@@ -195,9 +210,16 @@ impl Speeds {
     ///
     /// As for [`Fleet::new`].
     pub fn fleet(&self, capacity: f64) -> Result<Fleet, ConfigError> {
+        if self.machines as usize > MOST {
+            let what = format!("{} machines; at most {MOST}", self.machines);
+            return Err(ConfigError::new("fleet", what));
+        }
         let last = f64::from(self.machines.saturating_sub(1).max(1));
+        // Rounding takes none beyond the last.
+        let highest = self.fastest.max(self.slowest);
         let speeds: Vec<f64> = (0..self.machines)
             .map(|at| self.slowest * (self.fastest / self.slowest).powf(f64::from(at) / last))
+            .map(|speed| speed.min(highest))
             .collect();
         let all: f64 = speeds.iter().sum();
         let each = capacity / all;

@@ -50,7 +50,7 @@ struct Rows {
     every: usize,
 }
 
-/// A rectangle: row, first column, columns, submitter.
+/// A rectangle: row, first column, columns, colour.
 type Run = (usize, usize, usize, usize);
 
 impl Rows {
@@ -78,35 +78,36 @@ impl Rows {
     fn runs(&self, workload: &Workload, outcome: &Outcome, columns: usize) -> Vec<Run> {
         let makespan = outcome.makespan_ms().max(1) as f64;
         let scale = columns as f64 / makespan;
-        let submitters = workload.submitters().len();
-        // How full each column of each row is, by submitter.
-        let mut full = vec![0.0_f32; self.count * columns * submitters];
+        let colours = workload.submitters().len().clamp(1, COLOURS.len());
+        // How full each column of each row is, by colour.
+        let mut full = vec![0.0_f32; self.count * columns * colours];
         for built in &outcome.built {
             let slot = self.first[built.machine as usize] + built.slot as usize;
             if !slot.is_multiple_of(self.every) {
                 continue;
             }
             let submitter = usize::from(workload.jobs()[built.job as usize].submitter);
+            let colour = submitter % colours;
             let (from, to) = (built.start_ms as f64 * scale, built.end_ms as f64 * scale);
             for column in from as usize..=(to as usize).min(columns - 1) {
                 let within = to.min(column as f64 + 1.0) - from.max(column as f64);
                 let row = slot / self.every;
-                full[(row * columns + column) * submitters + submitter] += within as f32;
+                full[(row * columns + column) * colours + colour] += within as f32;
             }
         }
         let mut runs: Vec<Run> = Vec::new();
-        for (at, cell) in full.chunks(submitters.max(1)).enumerate() {
+        for (at, cell) in full.chunks(colours).enumerate() {
             if cell.iter().sum::<f32>() < 0.5 {
                 continue;
             }
             let most = (0..)
                 .zip(cell)
                 .max_by(|one, other| one.1.total_cmp(other.1));
-            let most = most.map_or(0, |(submitter, _)| submitter);
+            let most = most.map_or(0, |(colour, _)| colour);
             let (row, column) = (at / columns, at % columns);
             match runs.last_mut() {
-                Some((last, from, length, whose))
-                    if *last == row && *from + *length == column && *whose == most =>
+                Some((last, from, length, colour))
+                    if *last == row && *from + *length == column && *colour == most =>
                 {
                     *length += 1;
                 }
@@ -140,14 +141,14 @@ impl Rows {
                 free = y + 10;
             }
         }
-        for (row, from, length, whose) in runs {
+        for (row, from, length, colour) in runs {
             put(&format!(
                 "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill=\"{}\"/>\n",
                 LEFT + from * scale,
                 row * height,
                 length * scale,
                 height.max(2) - 1,
-                COLOURS[whose % COLOURS.len()]
+                COLOURS[*colour]
             ));
         }
         for part in 0..=4 {

@@ -56,7 +56,7 @@ pub use copies::Copies;
 pub use durations::{Durations, Spread};
 pub use fairness::Fairness;
 pub use farm::{ReplayError, check, replay};
-pub use fleet::{Fleet, Machine, Speeds};
+pub use fleet::{Fleet, Machine, SPEEDS, Speeds};
 pub use floors::Floors;
 pub use gantt::gantt;
 pub use graph::{Graph, GraphError, Node, Use};

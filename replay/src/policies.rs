@@ -1,6 +1,5 @@
 //! Policies by name.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use grange_coordinator_core::{ByPriority, Candidate, Order, Placement, Policy, Seat};
@@ -21,7 +20,7 @@ use crate::workload::Workload;
 /// | `priority` | the highest priority first |
 /// | `critical-path` | first whatever has most before it: its own duration and those of what needs it, the longest way |
 /// | `predicted-path` | the same, with durations that were predicted from a history |
-/// | `fastest` | of several machines that wait, the fastest gets the build |
+/// | `fastest` | of all machines that wait, the fastest gets the build: the policy's `lookahead` covers the fleet |
 /// | `floors` | builds that are known to be long require a machine that is fast: see [`Floors`] |
 /// | `predicted-floors` | the same for builds that are predicted to be long, and for those that have no history |
 ///
@@ -117,7 +116,11 @@ impl Choice {
                     let order = Remaining::new(workload, predicted);
                     policy.order.push(Arc::new(order));
                 }
-                Part::Fastest => policy.placement = Some(Arc::new(Fastest::new(fleet))),
+                Part::Fastest => {
+                    policy.placement = Some(Arc::new(Fastest::new(fleet)));
+                    // Otherwise it sees only those that have waited longest.
+                    policy.lookahead = policy.lookahead.max(fleet.machines().len());
+                }
                 Part::Floors => {
                     rules.floors = Some(Floors::new(workload, fleet, ALLOWANCE, known));
                 }
@@ -190,26 +193,26 @@ pub(crate) fn remaining(workload: &Workload, duration_ms: impl Fn(u32) -> u64) -
 /// The fastest machine that waits.
 #[derive(Debug)]
 pub struct Fastest {
-    /// Thousandths.
-    speeds: BTreeMap<usize, i64>,
+    /// Thousandths, by machine.
+    speeds: Vec<i64>,
 }
 
 impl Fastest {
     /// Of this fleet.
     #[must_use]
     pub fn new(fleet: &Fleet) -> Self {
-        let speeds = fleet.machines().iter().enumerate();
+        let speeds = fleet.machines().iter();
+        // At most a million.
+        let speeds = speeds.map(|machine| (machine.speed * 1e3) as i64);
         Self {
-            speeds: speeds
-                .map(|(number, machine)| (number, (machine.speed * 1e3) as i64))
-                .collect(),
+            speeds: speeds.collect(),
         }
     }
 }
 
 impl Placement for Fastest {
     fn fit(&self, _: &Candidate<'_>, seat: &Seat<'_>) -> i64 {
-        let speed = self.speeds.get(&machine_of(seat.agent));
+        let speed = self.speeds.get(machine_of(seat.agent));
         speed.copied().unwrap_or(0)
     }
 }

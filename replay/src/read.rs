@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::str::FromStr;
 
+use crate::config::YEAR_MS;
 use crate::graph::{Graph, GraphError, Node, Use};
 
 /// The first line.
@@ -19,7 +20,7 @@ impl Graph {
     /// 3. for a fixed output: the number of the first derivation (from 0) that makes the same
     /// 4. names of the outputs, between commas
     /// 5. inputs, between spaces: `17` is `out` of derivation 17, `17:lib,doc` are others of its outputs
-    /// 6. milliseconds that it takes on a machine of speed 1
+    /// 6. milliseconds that it takes on a machine of speed 1, at most a year
     ///
     /// # Errors
     ///
@@ -62,11 +63,7 @@ impl Graph {
             fixed: self.read_fixed(fixed, outputs.len())?,
             outputs,
             inputs: self.read_inputs(inputs)?,
-            duration_ms: if duration == "-" {
-                None
-            } else {
-                Some(read_number(duration)?)
-            },
+            duration_ms: read_duration(duration)?,
         })
     }
 
@@ -152,6 +149,17 @@ impl Graph {
             _ => format!("{node}:{}", names.join(",")),
         }
     }
+}
+
+fn read_duration(text: &str) -> Result<Option<u64>, String> {
+    if text == "-" {
+        return Ok(None);
+    }
+    let duration = read_number(text)?;
+    if duration > YEAR_MS {
+        return Err(format!("{duration} milliseconds are more than a year"));
+    }
+    Ok(Some(duration))
 }
 
 fn read_number<T: FromStr>(text: &str) -> Result<T, String> {

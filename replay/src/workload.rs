@@ -1,11 +1,11 @@
 //! What is asked for, when, and by whom.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use grange_model::Digest;
 
-use crate::config::ConfigError;
+use crate::config::{ConfigError, END_MS};
 use crate::copies::Copies;
 use crate::durations::Durations;
 
@@ -60,12 +60,14 @@ impl Workload {
     ///
     /// # Errors
     ///
-    /// One of them names a copy or a derivation that is not there, or there are too many submitters.
+    /// One of them names a copy or a derivation that is not there or comes after 100,000 years, there are too many
+    /// submitters, or too many derivations (see [`Copies::check`]).
     pub fn new(
         copies: Copies,
         mut submissions: Vec<Submission>,
         durations: &Durations,
     ) -> Result<Self, ConfigError> {
+        Copies::check(copies.graph(), copies.copies())?;
         submissions.sort_by_key(|submission| submission.at);
         let nodes = copies.graph().nodes().len();
         let wrong = |what: String| ConfigError::new("workload", what);
@@ -78,14 +80,16 @@ impl Workload {
                 return Err(wrong(format!("there is no derivation {node} in the graph")));
             }
         }
-        let names: BTreeMap<&str, u16> = submissions
-            .iter()
-            .map(|submission| (submission.submitter.as_str(), 0))
-            .collect();
+        let last = submissions.last().map(|last| last.at.as_millis());
+        if last.is_some_and(|last| last > u128::from(END_MS)) {
+            return Err(wrong("a submission after 100,000 years".to_owned()));
+        }
+        let names = submissions.iter();
+        let names: BTreeSet<&str> = names.map(|it| it.submitter.as_str()).collect();
         if names.len() > usize::from(u16::MAX) {
             return Err(wrong(format!("{} submitters", names.len())));
         }
-        let submitters: Vec<String> = names.keys().map(|name| (*name).to_owned()).collect();
+        let submitters: Vec<String> = names.into_iter().map(str::to_owned).collect();
         let wanted = Wanted::new(&copies, &submissions, &submitters);
         let mut workload = Self {
             places: Vec::new(),
@@ -112,9 +116,11 @@ impl Workload {
         submitters: u32,
         durations: &Durations,
     ) -> Result<Self, ConfigError> {
+        // Before each has a list of its own.
+        Copies::check(copies.graph(), copies.copies())?;
         let tops = copies.graph().tops();
         let submissions = (0..copies.copies()).map(|copy| Submission {
-            at: every * copy,
+            at: every.saturating_mul(copy),
             submitter: format!("submitter-{}", copy % submitters.max(1) + 1),
             priority: 0,
             copy,
@@ -143,6 +149,7 @@ impl Workload {
                     self.inputs.push(number);
                 }
             }
+            self.inputs[first..].sort_unstable();
             let made = row.fixed.unwrap_or(node) as usize;
             let product = &mut products[copy as usize * nodes + made];
             if *product == u32::MAX {
@@ -242,7 +249,8 @@ impl Workload {
     /// Milliseconds at speed 1 of all jobs together.
     #[must_use]
     pub fn work_ms(&self) -> u64 {
-        self.jobs.iter().map(|job| job.duration_ms).sum()
+        let durations = self.jobs.iter().map(|job| job.duration_ms);
+        durations.fold(0, u64::saturating_add)
     }
 }
 
@@ -264,15 +272,17 @@ impl Wanted {
             let submitter = submitters.binary_search(&submission.submitter);
             let submitter = submitter.ok().and_then(|number| u16::try_from(number).ok());
             when.push((at, submitter.unwrap_or(0)));
-            open.extend(submission.derivations.iter().copied());
-            while let Some(node) = open.pop() {
-                let origin = copies.origin(submission.copy, node) as usize;
-                let known: &mut Option<_> = &mut by[origin * nodes + node as usize];
+            let derivations = submission.derivations.iter();
+            open.extend(derivations.map(|node| (submission.copy, *node)));
+            while let Some((copy, node)) = open.pop() {
+                let origin = copies.origin(copy, node);
+                let known: &mut Option<_> = &mut by[origin as usize * nodes + node as usize];
                 // Who needs it first needs all that it needs.
                 if known.is_none() {
                     *known = Some(number);
                     let inputs = &copies.graph().nodes()[node as usize].inputs;
-                    open.extend(inputs.iter().map(|input| input.node));
+                    // It needs them as they were when it changed last.
+                    open.extend(inputs.iter().map(|input| (origin, input.node)));
                 }
             }
         }

@@ -9,7 +9,7 @@ pub const SYSTEMS: [&str; 4] = ["x86_64-linux", "i686-linux", "aarch64-linux", "
 /// Levels of priority.
 pub const PRIORITIES: u32 = 5;
 /// How many inputs a build has at the mean: as many as one of Guix.
-pub const DEGREE: u32 = 22;
+const DEGREE: u32 = 22;
 /// Layers of the graph: a tenth of all builds needs nothing.
 const LAYERS: u32 = 10;
 

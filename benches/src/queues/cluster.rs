@@ -20,9 +20,8 @@ const DEBIAN: &str = "/usr/lib/postgresql";
 const USERS: [&str; 2] = ["postgres", "nobody"];
 /// What differs from the defaults: memory for all there is, no checkpoint and no compiler in the middle of what is
 /// measured, and no logging for replicas, which makes loading faster. Commits are as durable as by default.
-const SETTINGS: [&str; 10] = [
+const SETTINGS: [&str; 9] = [
     "listen_addresses=",
-    "shared_buffers=2GB",
     "effective_cache_size=8GB",
     "maintenance_work_mem=1GB",
     "work_mem=256MB",
@@ -33,6 +32,9 @@ const SETTINGS: [&str; 10] = [
     "max_wal_senders=0",
 ];
 
+/// Why there is none, if it is not installed.
+pub const NOT_INSTALLED: &str = "PostgreSQL is not installed (Debian: postgresql)";
+
 /// A server in a directory that is removed at the end, on a socket there and on nothing else.
 #[derive(Debug)]
 pub struct Cluster {
@@ -42,13 +44,15 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts one.
+    /// Starts one, with so much memory for what all its connections share, such as `2GB`; none if it is not installed.
     ///
     /// # Errors
     ///
-    /// It is not installed, there is nobody under whom it may run, or it does not come up.
-    pub fn start() -> anyhow::Result<Self> {
-        let programs = programs().context("PostgreSQL is not installed (Debian: postgresql)")?;
+    /// There is nobody under whom it may run, or it does not come up.
+    pub fn start(shared_buffers: &str) -> anyhow::Result<Option<Self>> {
+        let Some(programs) = programs() else {
+            return Ok(None);
+        };
         let directory = tempfile::tempdir()?;
         let at = directory.path();
         let user = if geteuid().is_root() {
@@ -78,6 +82,7 @@ impl Cluster {
         ensure!(made.status.success(), "initdb: {}", error.trim());
         let mut server = command("postgres");
         server.arg("-D").arg(at.join("data")).arg("-k").arg(at);
+        server.args(["-c", &format!("shared_buffers={shared_buffers}")]);
         for setting in SETTINGS {
             server.args(["-c", setting]);
         }
@@ -89,7 +94,7 @@ impl Cluster {
         };
         let mut client = cluster.wait()?;
         cluster.version = client.query_one("SHOW server_version", &[])?.get(0);
-        Ok(cluster)
+        Ok(Some(cluster))
     }
 
     /// Which it is.

@@ -8,8 +8,8 @@ mod shell;
 mod sql;
 mod turns;
 
-pub use builds::{AGENTS, Builds, DEGREE, PRIORITIES, SYSTEMS};
-pub use cluster::Cluster;
+pub use builds::{AGENTS, Builds, PRIORITIES, SYSTEMS};
+pub use cluster::{Cluster, NOT_INSTALLED};
 pub use plain::{Plain, State};
 pub use plan::Plan;
 pub use shell::CoreWay;

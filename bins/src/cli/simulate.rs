@@ -4,23 +4,39 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use grange_replay::SPEEDS;
 
 use crate::durations::parse_duration;
 
 /// `grange simulate`.
 #[derive(Debug, Args)]
 #[command(
-    long_about = "Run a farm in virtual time, on the coordinator's real core, and print what came of it\n\n\
+    after_long_help = "Runs a farm in virtual time, on the coordinator's real core, and prints what came of it.\n\n\
     Builds a graph of derivations with a fleet of machines under one policy or several, which are compared. Nothing is built: a \
-    build takes as long as a model, or the graph, says it does. The same arguments give the same result.\n\n\
+    build takes as long as a model, or the graph, says it does. The same arguments give the same result, but for CORE.\n\n\
     BOUND is a time before which no policy ends, the higher of the critical path and of the work by the slots; RATIO is the \
-    makespan by it. BUSY is the share of the slots' time that something ran in. WAIT is the time from ready to start."
+    makespan by it. BUSY is the share of the slots' time that something ran in. WAIT is the time from ready to start. UNFAIR \
+    is the share of the work that was farthest from an equal one, less that, of any submitter in any hour in which all of them had \
+    something waiting: +20 % is 20 points too much; - if there was no such hour, or a single submitter. CORE is what the core took \
+    for each build: processor time, which differs from run to run, as do core_us_per_build and core_longest_call_ms with --json.\n\n\
+    A graph has at most 10 million derivations in all copies, a fleet 100,000 machines and 10 million slots.\n\n\
+    Example:\n  \
+    grange simulate --policy priority,critical-path+fastest+floors\n  \
+    grange simulate --evaluations 8 --every 2h --scale 0.5 --gantt farm.svg"
 )]
 #[command(after_help = "Example:\n  \
     grange simulate --policy priority,critical-path+fastest+floors\n  \
     grange simulate --evaluations 8 --every 2h --scale 0.5 --gantt farm.svg")]
 pub struct SimulateArgs {
     /// What is built: `guix` (all of Guix 1.5.0) or a file with a graph
+    ///
+    /// The first line of the file is `grange-graph 1`. Then follows a line for each derivation, those that others need before
+    /// them, with five or six columns between tabs; `-` stands for nothing: store name without .drv; system; for a fixed output,
+    /// the number (from 0) of the first derivation that makes the same; names of the outputs, between commas; inputs, between
+    /// spaces (`17` is `out` of derivation 17, `17:lib,doc` are others of its outputs); milliseconds that it takes at speed 1, at
+    /// most a year.
+    ///
+    /// Where the graph says how long builds take, predictions come from these same numbers, and are better than any farm's.
     #[arg(long, value_name = "guix|FILE", default_value = "guix")]
     pub graph: PathBuf,
     /// So many copies of it, which share nothing [default: 1]
@@ -44,16 +60,21 @@ pub struct SimulateArgs {
     /// Without --fleet: how many machines
     #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub machines: u32,
-    /// Their speeds, spread evenly by factor
+    /// Their speeds, 0.001 to 1000, spread evenly by factor
     #[arg(long, value_name = "FROM..TO", default_value = "0.5..4", value_parser = parse_range)]
     pub speeds: (f64, f64),
-    /// How many builds all of them run at once [default: by --scale]
+    /// How many builds all of them run at once, at least one for each machine [default: by --scale]
     #[arg(long, value_name = "N", conflicts_with = "scale", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub slots: Option<u32>,
-    /// As many slots that the work by the slots is so many times the critical path
+    /// As many slots that the work by the slots is so many times the critical path, at least one for each machine
     #[arg(long, value_name = "FACTOR", default_value = "1", value_parser = parse_positive)]
     pub scale: f64,
     /// How long builds take where the graph does not say: a file in TOML [default: a model with a heavy tail]
+    ///
+    /// Keys: `seed`, and two tables, `[built]` and `[fixed]` (downloads), with the same keys each. Most packages are distributed
+    /// log-normally: `median` (seconds) and `deviation` (of the logarithm). The share `tail` of them, 0 to 1, follows Pareto's
+    /// law: `tail_from` (seconds) and `tail_exponent`. Nothing takes longer than `longest` (seconds, at most a year); `varies` is
+    /// the deviation of the logarithm from one version of a package to another. All keys are needed.
     #[arg(long, value_name = "FILE")]
     pub durations: Option<PathBuf>,
     /// Another seed draws other durations and other changes [default: 5, or the file's]
@@ -61,7 +82,7 @@ pub struct SimulateArgs {
     pub seed: Option<u64>,
     /// Who gets what first; several are compared. Parts between `+`: fifo, priority, critical-path, predicted-path
     /// (durations predicted from earlier evaluations), fastest (the fastest
-    /// machine that waits), floors and predicted-floors (builds that are long, or predicted to be, require fast machines)
+    /// of all machines that wait), floors and predicted-floors (builds that are long, or predicted to be, require fast machines)
     #[arg(
         long,
         value_name = "POLICY,…",
@@ -85,9 +106,15 @@ fn parse_positive(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| "it is no number above 0".to_owned())
 }
 
+fn parse_speed(text: &str) -> Result<f64, String> {
+    let speed = text.parse().ok().filter(|it| SPEEDS.contains(it));
+    let (from, to) = (SPEEDS.start(), SPEEDS.end());
+    speed.ok_or_else(|| format!("it is no number between {from} and {to}"))
+}
+
 fn parse_range(text: &str) -> Result<(f64, f64), String> {
     let (from, to) = text.split_once("..").unwrap_or((text, text));
-    let (from, to) = (parse_positive(from)?, parse_positive(to)?);
+    let (from, to) = (parse_speed(from)?, parse_speed(to)?);
     if from > to {
         return Err("it begins above its end".to_owned());
     }
@@ -102,7 +129,10 @@ mod tests {
     fn numbers_keep_to_what_makes_sense() {
         assert_eq!(parse_range("0.5..4"), Ok((0.5, 4.0)));
         assert_eq!(parse_range("2"), Ok((2.0, 2.0)));
-        for wrong in ["", "-1..4", "4..1", "0..1", "nan..1", "1..inf"] {
+        assert_eq!(parse_range("0.001..1000"), Ok((0.001, 1_000.0)));
+        for wrong in [
+            "", "-1..4", "4..1", "0..1", "nan..1", "1..inf", "1e-9..1", "1..1001",
+        ] {
             assert!(parse_range(wrong).is_err(), "{wrong}");
         }
         assert_eq!(parse_percent("12.5"), Ok(12.5));

@@ -1,6 +1,7 @@
 //! `grange simulate`.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -37,7 +38,10 @@ pub(super) fn run(args: &SimulateArgs, output: Output) -> anyhow::Result<Exit> {
     if !output.is_json() {
         output.line(&about(&workload, &fleet, &bounds))?;
     }
+    // Whether it can be written is known before hours of work.
+    let mut picture = args.gantt.as_deref().map(Picture::create).transpose()?;
     let mut rows = Vec::new();
+    let mut last = None;
     for choice in &choices {
         let rules = choice.rules(&workload, &fleet, &predictions);
         let outcome = replay(&workload, &fleet, rules, processor_time)
@@ -48,18 +52,39 @@ pub(super) fn run(args: &SimulateArgs, output: Output) -> anyhow::Result<Exit> {
             output.value(&value, |_| String::new())?;
         }
         rows.push(row(choice.name(), &summary));
-        if let Some(file) = &args.gantt
-            && rows.len() == choices.len()
-        {
-            fs::write(file, gantt(&workload, &fleet, &outcome))
-                .with_context(|| format!("cannot write {}", file.display()))?;
-            note(&format!("{} shows {}", file.display(), choice.name()));
-        }
+        last = Some((choice, outcome));
     }
     if !output.is_json() {
         output.line(&table(HEAD, &rows))?;
     }
+    if let Some((picture, (choice, outcome))) = picture.as_mut().zip(last) {
+        picture.write(&gantt(&workload, &fleet, &outcome))?;
+        let file = picture.name.display();
+        note(&format!("{file} shows {}", choice.name()));
+    }
     Ok(Exit::Done)
+}
+
+/// Where the picture goes.
+struct Picture<'a> {
+    name: &'a Path,
+    file: fs::File,
+}
+
+impl<'a> Picture<'a> {
+    fn create(name: &'a Path) -> anyhow::Result<Self> {
+        let file = fs::File::create(name).with_context(|| cannot_write(name))?;
+        Ok(Self { name, file })
+    }
+
+    fn write(&mut self, svg: &str) -> anyhow::Result<()> {
+        let written = self.file.write_all(svg.as_bytes());
+        written.with_context(|| cannot_write(self.name))
+    }
+}
+
+fn cannot_write(file: &Path) -> String {
+    format!("cannot write {}", file.display())
 }
 
 fn durations(args: &SimulateArgs) -> anyhow::Result<Durations> {
@@ -78,6 +103,7 @@ fn workload(args: &SimulateArgs, durations: &Durations) -> anyhow::Result<Worklo
         let file = &args.graph;
         Graph::read(&read(file)?).with_context(|| file.display().to_string())?
     };
+    Copies::check(&graph, args.evaluations.or(args.copies).unwrap_or(1))?;
     let (copies, every) = if let Some(count) = args.evaluations {
         let share = args.change / 100.0;
         let copies = Copies::evaluations(graph, count, share, durations.seed);
@@ -88,7 +114,8 @@ fn workload(args: &SimulateArgs, durations: &Durations) -> anyhow::Result<Worklo
     };
     let every = args.every.unwrap_or(every);
     let workload = Workload::each_copy(copies, every, args.submitters, durations)?;
-    anyhow::ensure!(!workload.jobs().is_empty(), "the graph is empty");
+    let name = args.graph.display();
+    anyhow::ensure!(!workload.jobs().is_empty(), "{name}: the graph is empty");
     Ok(workload)
 }
 

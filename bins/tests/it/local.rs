@@ -126,6 +126,11 @@ fn farms_are_simulated_and_policies_compared() {
         "{ran:?}"
     );
     assert!(fs::read_to_string(&svg).unwrap().starts_with("<svg"));
+    // The table is there also if the picture cannot be written in the end.
+    let full = ["simulate", "--graph", &graph, "--gantt", "/dev/full"];
+    let ran = grange(&full).expect(1);
+    assert!(ran.stdout.contains("MAKESPAN"), "{ran:?}");
+    assert!(ran.stderr.contains("cannot write /dev/full"), "{ran:?}");
     let json = [&all[..], &["--json", "--policy", "fifo,critical-path"]].concat();
     let rows = grange(&json).expect(0).json();
     assert_eq!(rows.len(), 2);
@@ -148,6 +153,11 @@ fn what_cannot_be_simulated_is_said() {
     let good = file("good", &format!("grange-graph 1\n{line}-\n"));
     let circle = file("circle", &format!("grange-graph 1\n{line}0\n"));
     let dangling = file("dangling", &format!("grange-graph 1\n{line}7\n"));
+    let empty = file("empty", "grange-graph 1\n");
+    let long = file(
+        "long",
+        &format!("grange-graph 1\n{line}-\t18446744073709551615\n"),
+    );
     let none = file("none.toml", "");
     let negative = file(
         "negative.toml",
@@ -167,7 +177,19 @@ fn what_cannot_be_simulated_is_said() {
         (
             vec!["--graph", &good, "--fleet", &negative],
             1,
-            "speed -1 is not above 0",
+            "speed -1 is not between 0.001 and 1000",
+        ),
+        (
+            vec!["--graph", &good, "--gantt", "/nowhere/farm.svg"],
+            1,
+            "cannot write /nowhere/farm.svg",
+        ),
+        (vec!["--graph", &empty], 1, "/empty: the graph is empty"),
+        (vec!["--graph", &long], 1, "are more than a year"),
+        (
+            vec!["--copies", "1000"],
+            1,
+            "1000 times 71764 derivations; at most 10000000",
         ),
         (
             vec!["--graph", &good, "--fleet", &other],
@@ -182,7 +204,7 @@ fn what_cannot_be_simulated_is_said() {
         (
             vec!["--graph", &good, "--speeds=-1..4"],
             64,
-            "it is no number above 0",
+            "it is no number between 0.001 and 1000",
         ),
         (
             vec!["--graph", &good, "--evaluations", "2", "--change", "101"],

@@ -77,6 +77,11 @@ fn parameters_that_make_no_sense_are_named() {
             "durations: [built]: tail 2 is not between 0 and 1",
         ),
         (
+            "longest = 43200.0",
+            "longest = 1e9",
+            "durations: [built]: longest 1000000000 is more than a year",
+        ),
+        (
             "varies = 0.1 ",
             "varies = -1 ",
             "durations: [built]: varies -1 is below 0",

@@ -132,6 +132,43 @@ fn the_fastest_machine_comes_first_if_wanted() {
 }
 
 #[test]
+fn the_fastest_machine_is_seen_among_many() {
+    let text = "grange-graph 1\nalone\tx86_64-linux\t-\tout\t-\t8000\n";
+    let copies = Copies::new(Graph::read(text).unwrap(), 1);
+    let workload = Workload::each_copy(copies, Duration::ZERO, 1, &Durations::default()).unwrap();
+    let slow = "[[machine]]\nsystems = [\"x86_64-linux\"]\nspeed = 0.5\ncount = 200\n";
+    let fast = "[[machine]]\nsystems = [\"x86_64-linux\"]\nspeed = 4.0\n";
+    for text in [format!("{slow}{fast}"), format!("{fast}{slow}")] {
+        let fleet = Fleet::read(&text).unwrap();
+        assert_eq!(run(&workload, &fleet, "fifo+fastest").makespan_ms(), 2_000);
+    }
+}
+
+/// Each takes a year, and a thousand of them on the slowest machine there can be.
+fn years(count: usize) -> Workload {
+    let line = "long\tx86_64-linux\t-\tout\t-\t31536000000\n";
+    let text = format!("grange-graph 1\n{}", line.repeat(count));
+    let copies = Copies::new(Graph::read(&text).expect("it is well-formed"), 1);
+    Workload::each_copy(copies, Duration::ZERO, 1, &Durations::default())
+        .expect("it is well-formed")
+}
+
+#[test]
+fn the_longest_builds_end_soon() {
+    let fleet = "[[machine]]\nsystems = [\"x86_64-linux\"]\nspeed = 0.001\n\
+                 [[machine]]\nsystems = [\"i686-linux\"]\ncount = 50\n";
+    let fleet = Fleet::read(fleet).unwrap();
+    let outcome = run(&years(3), &fleet, "fifo");
+    assert_eq!(outcome.makespan_ms(), 3_000 * 31_536_000_000);
+    // Who has nothing to do asks rarely meanwhile.
+    assert!(outcome.spent.calls < 100_000, "{:?}", outcome.spent.calls);
+
+    let rules = Policy::default();
+    let error = replay(&years(101), &fleet, rules, || Duration::ZERO).unwrap_err();
+    assert_eq!(error, ReplayError::TooLong);
+}
+
+#[test]
 fn a_policy_that_nobody_knows_is_named() {
     let error = Choice::read("priority+fair").unwrap_err().to_string();
     assert!(

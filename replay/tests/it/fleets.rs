@@ -1,6 +1,6 @@
 //! Fleets, read and drawn up.
 
-use grange_replay::{Fleet, Speeds};
+use grange_replay::{Fleet, SPEEDS, Speeds};
 
 #[test]
 fn a_fleet_is_read() {
@@ -23,11 +23,23 @@ fn what_is_no_fleet_is_refused() {
         ),
         (
             "[[machine]]\nsystems = [\"s\"]\nspeed = -1.0",
-            "fleet: machine machine-1: speed -1 is not above 0",
+            "fleet: machine machine-1: speed -1 is not between 0.001 and 1000",
         ),
         (
             "[[machine]]\nsystems = [\"s\"]\nspeed = nan",
-            "fleet: machine machine-1: speed NaN is not above 0",
+            "fleet: machine machine-1: speed NaN is not between 0.001 and 1000",
+        ),
+        (
+            "[[machine]]\nsystems = [\"s\"]\nspeed = 1e-300",
+            "fleet: machine machine-1: speed 0.000",
+        ),
+        (
+            "[[machine]]\nsystems = [\"s\"]\nspeed = 1001.0",
+            "fleet: machine machine-1: speed 1001 is not between 0.001 and 1000",
+        ),
+        (
+            "[[machine]]\ncount = 11\nsystems = [\"s\"]\nslots = 1000000",
+            "fleet: 11000000 slots in all; at most 10000000",
         ),
         (
             "[[machine]]\nsystems = [\"s\"]\nslots = 0",
@@ -46,7 +58,8 @@ fn what_is_no_fleet_is_refused() {
             "fleet: line 2: missing field `systems`",
         ),
     ] {
-        assert_eq!(Fleet::read(text).unwrap_err().to_string(), expected);
+        let error = Fleet::read(text).unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{error}");
     }
 }
 
@@ -70,9 +83,28 @@ fn speeds_are_spread_and_slots_shared_out() {
         );
     }
     assert_eq!(speeds.fleet(0.0).unwrap().slots(), 40);
+    assert_eq!(speeds.with_slots(7).unwrap().slots(), 40);
+    assert_eq!(speeds.with_slots(10_000_000).unwrap().slots(), 10_000_000);
+    assert!(speeds.with_slots(10_000_001).is_err());
+    assert!(speeds.fleet(f64::INFINITY).is_err());
     let none = Speeds {
         slowest: -0.5,
-        ..speeds
+        ..speeds.clone()
     };
     assert!(none.fleet(10.0).is_err());
+    let many = Speeds {
+        machines: u32::MAX,
+        ..speeds.clone()
+    };
+    assert!(many.fleet(10.0).is_err());
+    // The ends belong to it, whatever rounding does.
+    for machines in 1..200 {
+        let widest = Speeds {
+            machines,
+            slowest: *SPEEDS.start(),
+            fastest: *SPEEDS.end(),
+            ..speeds.clone()
+        };
+        assert!(widest.fleet(10.0).is_ok(), "{machines}");
+    }
 }

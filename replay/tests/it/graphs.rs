@@ -1,9 +1,12 @@
 //! What is read, drawn and printed.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use grange_model::Digest;
-use grange_replay::{Copies, Graph, Layers};
+use grange_replay::{Copies, Durations, Fleet, Graph, Layers, Submission, Workload};
+
+use crate::farms::{TWO, run};
 
 #[test]
 fn all_of_guix_is_there() {
@@ -68,6 +71,10 @@ fn what_is_no_graph_is_refused_by_line() {
             "line 2 of the graph: `x` is no number",
         ),
         (
+            "grange-graph 1\na\ts\t-\tout\t-\t31536000001",
+            "line 2 of the graph: 31536000001 milliseconds are more than a year",
+        ),
+        (
             "grange-graph 1\na\ts\t1\tout\t-",
             "line 2 of the graph: 1 is not the first with a fixed output",
         ),
@@ -114,6 +121,44 @@ fn copies_have_items_of_their_own() {
     assert_eq!(copies.locate(Copies::digest(3, 0)), None);
     assert_eq!(copies.locate(Copies::digest(0, 4)), None);
     assert_eq!(copies.locate(Digest([0; 20])), None);
+}
+
+#[test]
+fn more_derivations_than_memory_holds_are_refused() {
+    let copies = Copies::new(drawn(), u32::MAX);
+    let durations = Durations::default();
+    let error = Workload::each_copy(copies, Duration::MAX, 1, &durations).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "workload: 4294967295 times 300 derivations; at most 10000000 in all"
+    );
+    let late = Workload::each_copy(Copies::new(drawn(), 3), Duration::MAX, 1, &durations);
+    let error = late.unwrap_err().to_string();
+    assert_eq!(error, "workload: a submission after 100,000 years");
+}
+
+#[test]
+fn what_did_not_change_needs_what_it_needed_before() {
+    // The tool changes from one evaluation to the next, and the source does not: its output is fixed.
+    let text = "grange-graph 1\ntool\tx86_64-linux\t-\tout\t-\t1000\n\
+                source\tx86_64-linux\t1\tout\t0\t1000\n\
+                user\tx86_64-linux\t-\tout\t0 1\t1000\n";
+    let copies = Copies::evaluations(Graph::read(text).unwrap(), 2, 1.0, 1);
+    assert_eq!((copies.origin(1, 0), copies.origin(1, 1)), (1, 0));
+    let submission = Submission {
+        at: Duration::ZERO,
+        submitter: "somebody".to_owned(),
+        priority: 0,
+        copy: 1,
+        derivations: vec![2],
+    };
+    let workload = Workload::new(copies, vec![submission], &Durations::default()).unwrap();
+    let places: Vec<(u32, u32)> = (0..4).map(|job| workload.place(job)).collect();
+    assert_eq!(places, [(0, 0), (0, 1), (1, 0), (1, 2)]);
+    assert_eq!(workload.inputs(1), [0]);
+    assert_eq!(workload.inputs(3), [1, 2]);
+    let fleet = Fleet::read(TWO).unwrap();
+    assert_eq!(run(&workload, &fleet, "fifo").built.len(), 4);
 }
 
 #[test]

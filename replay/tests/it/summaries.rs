@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use grange_replay::{Bounds, Copies, Durations, Fleet, Speeds, Summary, Workload, gantt};
+use grange_replay::{
+    Bounds, Built, Copies, Durations, Fleet, Outcome, Speeds, Summary, Workload, gantt,
+};
 
 use crate::farms::{TWO, evaluations, layers, run};
 
@@ -43,15 +45,42 @@ fn who_came_first_has_all_under_saturation() {
 fn a_picture_is_bounded() {
     let workload = evaluations();
     let speeds = Speeds {
-        machines: 900,
+        machines: 400,
         slowest: 0.5,
         fastest: 4.0,
         systems: vec!["x86_64-linux".to_owned()],
     };
     let fleet = speeds.fleet(1.0).unwrap();
-    assert_eq!(fleet.slots(), 900);
-    let outcome = run(&workload, &fleet, "fifo");
+    assert_eq!(fleet.slots(), 400);
+    // A build in each column of each row, now of one submitter and now of the other: 240,000 rectangles in 16 MB, were
+    // all of them drawn.
+    let jobs = [0, 1].map(|submitter| {
+        let mut jobs = workload.jobs().iter();
+        let job = jobs.position(|job| job.submitter == submitter);
+        u32::try_from(job.unwrap()).unwrap()
+    });
+    let mut state = 1_u64;
+    let places = (0..1_200).flat_map(|column| (0..400).map(move |machine| (column, machine)));
+    let built = places.map(|(column, machine)| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(99);
+        Built {
+            job: jobs[usize::from(state >> 63 == 1)],
+            machine,
+            slot: 0,
+            ready_ms: 0,
+            start_ms: column * 1_000,
+            end_ms: (column + 1) * 1_000,
+        }
+    });
+    let outcome = Outcome {
+        built: built.collect(),
+        ..Outcome::default()
+    };
     let svg = gantt(&workload, &fleet, &outcome);
-    assert!(svg.len() < 5_000_000 && svg.matches("<rect").count() > 10);
+    let count = svg.matches("<rect").count();
+    assert!(svg.len() < 5_000_000, "{} bytes", svg.len());
+    assert!((10_000..=60_010).contains(&count), "{count} rectangles");
     assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n"));
 }

@@ -40,6 +40,8 @@ pub(crate) struct Farm {
     pub(crate) healed: bool,
     /// All outputs of all derivations.
     pub(crate) items: BTreeMap<Digest, Item>,
+    /// Outputs that were deleted after all was healed, for an operator whose wish had been under way.
+    pub(crate) late_prunes: BTreeSet<Digest>,
     /// Builds that have ended at least once.
     pub(crate) ended: BTreeSet<BuildId>,
 }
@@ -78,6 +80,7 @@ impl Farm {
             counts: Counts::default(),
             healed: false,
             items,
+            late_prunes: BTreeSet::new(),
             ended: BTreeSet::new(),
             dice: dice.apart(3),
             scenario,

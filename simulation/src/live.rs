@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use grange_coordinator_core::TimerReason;
-use grange_model::{BuildState, Digest};
+use grange_model::{BuildState, Digest, OutputRef};
 
 use crate::farm::Farm;
 use crate::scenario::build_id;
@@ -71,10 +71,12 @@ impl Farm {
             let id = build_id(3, at);
             let ended = self.store.finished(id).map(|finished| finished.state);
             let mut outputs = derivation.outputs.iter();
+            let pruned = |output: &OutputRef| self.late_prunes.contains(&output.item.digest);
             let right = if can.contains(&derivation.item.digest) {
                 ended == Some(BuildState::Succeeded)
-            } else if outputs.all(|output| made.contains(&output.item.digest)) {
-                // Another derivation has brought its outputs, before it failed or after.
+            } else if outputs.all(|output| made.contains(&output.item.digest) || pruned(output)) {
+                // Another derivation has brought its outputs, before it failed or after; or they were there, it succeeded at
+                // once, and they were deleted after that, and nobody can make them any more (seed 26461).
                 ended.is_some_and(BuildState::is_final)
             } else {
                 matches!(

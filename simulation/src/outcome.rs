@@ -68,6 +68,11 @@ impl Farm {
         self.counts.facts += batch.facts.len() as u64;
         for fact in &batch.facts {
             self.counts.attempts += u64::from(matches!(fact, Fact::Started { .. }));
+            if let Fact::Pruned { output } = fact
+                && self.healed
+            {
+                self.late_prunes.insert(*output);
+            }
         }
         for change in &batch.changes {
             if let Change::Put(Record::Finished(finished)) = change {

@@ -64,7 +64,7 @@ pub(crate) fn fuzz(arguments: &[&str]) -> Result<()> {
         bail!("there is no target {name}");
     }
     targets.retain(|target| names.is_empty() || names.contains(&target.name.as_str()));
-    try_all(&targets, minutes, keep)
+    try_all(&targets, minutes, &[], keep)
 }
 
 /// All targets for a moment, where there can be fuzzing.
@@ -73,18 +73,19 @@ pub(crate) fn smoke() -> Result<()> {
         eprintln!("xtask: fuzzing: skipped: {why}");
         return Ok(());
     }
-    try_all(&build()?, SMOKE, false)
+    // The same inputs each time, as far as time goes: what is new is for campaigns to find.
+    try_all(&build()?, SMOKE, &["-seed=1"], false)
 }
 
-/// So many CPU minutes for each.
-fn try_all(targets: &[Target], minutes: f64, keep: bool) -> Result<()> {
+/// So many CPU minutes for each, with these options more.
+fn try_all(targets: &[Target], minutes: f64, options: &[&str], keep: bool) -> Result<()> {
     let mut findings = Vec::new();
     for target in targets {
         let budget = Duration::from_secs_f64(minutes * 60.0);
         let mut campaign = Campaign::default();
         while campaign.cpu < budget && campaign.findings.is_empty() {
             let wall = budget.saturating_sub(campaign.cpu);
-            campaign.round(target, wall)?;
+            campaign.round(target, wall, options)?;
         }
         campaign.tell(target);
         for finding in &campaign.findings {
@@ -272,7 +273,7 @@ struct Campaign {
 
 impl Campaign {
     /// Has libFuzzer run once, for so long by the clock: on a busy machine that is less by the CPU.
-    fn round(&mut self, target: &Target, wall: Duration) -> Result<()> {
+    fn round(&mut self, target: &Target, wall: Duration, options: &[&str]) -> Result<()> {
         let (begun, before) = (Instant::now(), children_cpu()?);
         let found = target.place("found")?;
         for old in files(&found)? {
@@ -284,6 +285,7 @@ impl Campaign {
             .arg(format!("-max_total_time={}", wall.as_secs().max(1)))
             .arg(format!("-timeout={TIMEOUT}"))
             .arg("-print_final_stats=1")
+            .args(options)
             .arg(format!("-artifact_prefix={}/", found.display()))
             .args([target.place("corpus")?, target.kept()])
             .stdout(Stdio::null())

@@ -70,14 +70,17 @@ impl Farm {
         for (at, derivation) in (0..).zip(&self.scenario.graph) {
             let id = build_id(3, at);
             let ended = self.store.finished(id).map(|finished| finished.state);
-            let mut outputs = derivation.outputs.iter();
+            let made = |output: &OutputRef| made.contains(&output.item.digest);
             let pruned = |output: &OutputRef| self.late_prunes.contains(&output.item.digest);
+            let mut outputs = derivation.outputs.iter();
             let right = if can.contains(&derivation.item.digest) {
                 ended == Some(BuildState::Succeeded)
-            } else if outputs.all(|output| made.contains(&output.item.digest) || pruned(output)) {
-                // Another derivation has brought its outputs, before it failed or after; or they were there, it succeeded at
-                // once, and they were deleted after that, and nobody can make them any more (seed 26461).
+            } else if derivation.outputs.iter().all(made) {
+                // Another derivation has brought its outputs, before it failed or after.
                 ended.is_some_and(BuildState::is_final)
+            } else if ended == Some(BuildState::Succeeded) {
+                // They were there, and were deleted after that, and nobody can make them any more (seed 26461).
+                outputs.all(|output| made(output) || pruned(output))
             } else {
                 matches!(
                     ended,

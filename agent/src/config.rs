@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use grange_interfaces::Secret;
-use grange_model::{AgentId, Tags};
+use grange_interfaces::message::Admission;
+use grange_model::{AgentId, Resources, Tags};
 
 use crate::AgentError;
 
@@ -29,6 +30,11 @@ pub struct AgentConfig {
     /// How many attempts more are prepared meanwhile. Default: 1. With 0 the agent idles while
     /// inputs are fetched.
     pub ahead: u32,
+    /// How much it has of what builds use up: `cores`, `memory` and `disk` in bytes, tokens of any name. Builds get no more of it
+    /// than there is. Default: nothing; of cores, memory and disk there is then enough for whatever comes.
+    pub resources: Resources,
+    /// When it wants nothing new. Default: it always does.
+    pub admission: Admission,
     /// How many results are compressed and sent at once. Default: 2. More of them take processor
     /// time from builds.
     pub uploads: u32,
@@ -74,6 +80,8 @@ impl AgentConfig {
             exclusive: Vec::new(),
             parallel: 1,
             ahead: 1,
+            resources: Resources::new(),
+            admission: grange_interfaces::message::Admission::default(),
             uploads: 2,
             results: 32,
             fetches: 8,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use grange_agent_core::Assignment;
 use grange_interfaces::{Job, MadeOutput, Stop};
-use grange_model::{AttemptId, FailureKind};
+use grange_model::{AttemptId, FailureKind, Usage};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::claims::Claim;
@@ -45,6 +45,8 @@ pub(crate) struct State {
     pub(crate) end: Option<AttemptEnd>,
     /// How long the builder ran.
     pub(crate) took: Duration,
+    /// What it used.
+    pub(crate) usage: Usage,
     /// Some of the outputs may be with the coordinator already.
     pub(crate) sent: bool,
     /// What sends the log while the builder runs.

@@ -7,7 +7,7 @@ use grange_interfaces::message::{self, Capacity, ExchangeAnswer, ExchangeRequest
 use grange_interfaces::{Fault, Refusal};
 
 use crate::AgentError;
-use crate::load::load;
+use crate::health::{health, load};
 use crate::shared::Shared;
 
 /// How much an agent takes.
@@ -39,8 +39,11 @@ pub(crate) async fn exchange(
             exclusive: shared.config.exclusive.clone(),
             parallel: take(capacities.parallel),
             ahead: take(capacities.ahead),
+            resources: shared.config.resources.clone(),
+            admission: shared.config.admission,
         },
         load: load(),
+        health: health(shared.store.free_bytes().await.ok()),
         attempts: held
             .map(|(attempt, phase)| HeldAttempt {
                 attempt,

@@ -48,7 +48,7 @@ mod driver;
 mod error;
 mod exchange;
 mod fetch;
-mod load;
+mod health;
 mod log;
 mod pause;
 mod session;

@@ -193,7 +193,11 @@ impl Farm {
         for (attempt, derivation) in std::mem::take(&mut self.agents[at].holds) {
             let outputs = self.shell.built(derivation);
             let ticket = self.shell.ticket();
-            let report = Report::Succeeded { outputs, log: None };
+            let report = Report::Succeeded {
+                outputs,
+                log: None,
+                usage: grange_model::Usage::default(),
+            };
             self.shell.hand_in(Input::Report {
                 ticket,
                 agent,
@@ -228,8 +232,10 @@ impl Farm {
                 exclusive: Vec::new(),
                 parallel: PARALLEL,
                 ahead: 0,
+                resources: grange_model::Resources::new(),
+                admission: grange_coordinator_core::Admission::default(),
             },
-            load: 0,
+            health: grange_coordinator_core::Health::default(),
             attempts: agent
                 .holds
                 .iter()
@@ -277,5 +283,6 @@ fn spec(copy: u32, node: u32) -> BuildSpec {
         again: false,
         inputs: true,
         cause: None,
+        resources: grange_model::Resources::new(),
     }
 }

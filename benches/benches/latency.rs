@@ -131,8 +131,11 @@ fn exchange(session: SessionId, revision: u64) -> ExchangeRequest {
             exclusive: Vec::new(),
             parallel: 1,
             ahead: 0,
+            resources: grange_model::Resources::new(),
+            admission: grange::interfaces::message::Admission::default(),
         },
         load: 0,
+        health: grange::interfaces::message::Health::default(),
         attempts: Vec::new(),
         wait_ms: 30_000,
     }
@@ -152,6 +155,7 @@ async fn end(
         kind: FailureKind::Exit(1),
         message: "it is only a benchmark".to_owned(),
         log_size: 0,
+        usage: grange_model::Usage::default(),
     };
     let reports = vec![(assigned.attempt, report)];
     match endpoint

@@ -176,8 +176,11 @@ fn exchange(session: SessionId, revision: u64) -> ExchangeRequest {
             exclusive: Vec::new(),
             parallel: 1,
             ahead: 0,
+            resources: grange_model::Resources::new(),
+            admission: grange::interfaces::message::Admission::default(),
         },
         load: 0,
+        health: grange::interfaces::message::Health::default(),
         attempts: Vec::new(),
         wait_ms: 10_000,
     }

@@ -61,6 +61,7 @@ pub fn request(derivation: &Instantiated) -> BuildRequest {
         max_silent_ms: None,
         again: false,
         no_inputs: false,
+        resources: grange_model::Resources::new(),
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use grange_model::{AttemptId, AttemptRecord, Fact, Record};
+use grange_model::{AttemptId, AttemptRecord, Choice, Fact, Occasion, Record, Resources};
 
 use crate::io::AttemptPhase;
 use crate::machine::Core;
@@ -21,6 +21,31 @@ struct Room {
     now: u32,
     /// That it can prepare.
     ahead: u32,
+}
+
+impl Agent {
+    /// How much room it has, as to how many it has already; none if it has too many.
+    fn room(&self) -> Option<Room> {
+        let all = u32::try_from(self.attempts.len()).unwrap_or(u32::MAX);
+        let busy = all.saturating_sub(self.uploading);
+        let (parallel, ahead) = (self.capacity.parallel, self.capacity.ahead);
+        // A slow uplink must not let finished outputs pile up on the agent.
+        let most = parallel
+            .saturating_add(ahead)
+            .saturating_mul(2)
+            .saturating_add(2);
+        if all >= most {
+            return None;
+        }
+        let now = parallel.saturating_sub(busy);
+        let ahead = parallel.saturating_add(ahead).saturating_sub(busy);
+        let ahead = ahead.saturating_sub(now);
+        (now + ahead > 0).then_some(Room { now, ahead })
+    }
+
+    pub(crate) fn has_no_room(&self) -> bool {
+        self.room().is_none()
+    }
 }
 
 /// A class that got ready tasks, and who waits for them.
@@ -47,17 +72,41 @@ impl Core {
             .collect();
         // Whichever class has the best task comes first, so that a place for one agent is not
         // taken by a lesser task of another class.
-        while let Some(((.., task), at, agent)) = self.best_of(&mut offers) {
-            self.assign(task, agent);
+        while let Some((place, at, agent)) = self.best_of(&mut offers) {
+            let class = offers[at].class;
+            let waiting = offers[at].agents.len().min(self.lookahead());
+            let agents = u32::try_from(waiting).unwrap_or(u32::MAX);
+            self.give(&place, class, agent, Occasion::Ready { agents });
             self.refresh(&mut offers[at], agent);
         }
     }
 
     /// Gives a waiting agent what fits it, as much as it has room for.
     fn fill(&mut self, ix: Ix<Agent>) {
-        while let Some(task) = self.best_for(ix) {
-            self.assign(task, ix);
+        while let Some((place, class)) = self.best_for(ix) {
+            self.give(&place, class, ix, Occasion::Room);
         }
+    }
+
+    /// Gives a ready task of a class to an agent.
+    fn give(&mut self, place: &Place, class: Ix<Class>, agent: Ix<Agent>, occasion: Occasion) {
+        self.pass_over(place, agent);
+        let row = &mut self.classes.table[class];
+        row.passed = 0;
+        let reserved = row.reserved.take() == Some(agent);
+        let others = row.ready.len().saturating_sub(1);
+        let needs = row.demand.of(&self.agents[agent]);
+        let choice = Choice {
+            ready_at: self.tasks[place.2].ready_at,
+            priority: self.derived(self.tasks[place.2].derivation),
+            occasion: if reserved {
+                Occasion::Reserved
+            } else {
+                occasion
+            },
+            others: u32::try_from(others).unwrap_or(u32::MAX),
+        };
+        self.assign(place.2, agent, needs, choice);
     }
 
     fn offer(&self, class: Ix<Class>) -> Option<Offer> {
@@ -98,14 +147,19 @@ impl Core {
     fn pick(&self, offer: &Offer) -> Option<(Place, Ix<Agent>)> {
         let class = self.classes.table.get(offer.class)?;
         let mut places = class.ready.iter().take(self.lookahead());
-        places.find_map(|place| Some((place.clone(), self.seat(place.2, offer)?)))
+        places.find_map(|place| Some((place.clone(), self.seat(place, offer)?)))
     }
 
     /// The agent that gets a task, of those that may have it, if any.
-    fn seat(&self, task: Ix<Task>, offer: &Offer) -> Option<Ix<Agent>> {
+    fn seat(&self, place: &Place, offer: &Offer) -> Option<Ix<Agent>> {
+        let task = place.2;
+        let demand = &self.classes.table.get(offer.class)?.demand;
         let agents = offer.agents.iter().rev().map(|(_, agent)| *agent);
-        let mut agents =
-            agents.filter(|agent| self.room(*agent).is_some() && self.may_have(task, *agent));
+        let mut agents = agents.filter(|agent| {
+            self.room(*agent).is_some()
+                && self.agents[*agent].affords(demand)
+                && self.may_have(place, offer.class, *agent)
+        });
         let Some(placement) = &self.config.policy.placement else {
             return agents.next();
         };
@@ -116,7 +170,7 @@ impl Core {
                 agent: agent.record.id,
                 capacity: &agent.capacity,
                 tags: &agent.record.tags,
-                load: agent.load,
+                health: agent.health,
                 room: self.room(ix).map_or(0, |room| room.now),
             };
             (placement.fit(&candidate, &seat), ix)
@@ -133,19 +187,21 @@ impl Core {
             .extend(self.room(agent).map(|room| (room, agent)));
     }
 
-    /// The best task for an agent.
-    fn best_for(&self, ix: Ix<Agent>) -> Option<Ix<Task>> {
+    /// The best task for an agent, and its class.
+    fn best_for(&self, ix: Ix<Agent>) -> Option<(Place, Ix<Class>)> {
         self.room(ix)?;
         let agent = &self.agents[ix];
-        let ready = self.classes.ready.iter();
-        let classes = ready.map(|class| &self.classes.table[*class]);
-        let heads = classes
-            .filter(|class| class.fits(agent))
-            .filter_map(|class| {
-                let mut places = class.ready.iter().take(self.lookahead());
-                places.find(|(.., task)| self.may_have(*task, ix))
-            });
-        heads.min().map(|(.., task)| *task)
+        let classes = self.classes.ready.iter().filter_map(|class| {
+            let row = &self.classes.table[*class];
+            let can = row.fits(agent) && agent.affords(&row.demand);
+            can.then_some((*class, row))
+        });
+        let heads = classes.filter_map(|(class, row)| {
+            let mut places = row.ready.iter().take(self.lookahead());
+            let place = places.find(|place| self.may_have(place, class, ix))?;
+            Some((place, class))
+        });
+        heads.min().map(|(place, class)| (place.clone(), class))
     }
 
     fn lookahead(&self) -> usize {
@@ -153,36 +209,23 @@ impl Core {
     }
 
     /// Whether nothing speaks against giving the task to the agent, whom its class fits.
-    fn may_have(&self, task: Ix<Task>, agent: Ix<Agent>) -> bool {
+    fn may_have(&self, place: &Place, class: Ix<Class>, agent: Ix<Agent>) -> bool {
+        let task = place.2;
         let mut attempts = self.tasks[task].attempts.iter();
         let holds = attempts.any(|attempt| self.attempts[*attempt].agent == agent);
-        !holds && !self.is_avoided(task, agent)
+        !holds && !self.is_avoided(task, agent) && !self.is_kept_from(place, class, agent)
     }
 
     /// How much room an agent has; none if it may get nothing.
     fn room(&self, ix: Ix<Agent>) -> Option<Room> {
         let agent = &self.agents[ix];
-        if agent.record.paused || agent.waiting.is_none() {
+        if agent.record.paused || agent.waiting.is_none() || agent.is_pressed() {
             return None;
         }
-        let all = u32::try_from(agent.attempts.len()).unwrap_or(u32::MAX);
-        let busy = all.saturating_sub(agent.uploading);
-        let (parallel, ahead) = (agent.capacity.parallel, agent.capacity.ahead);
-        // A slow uplink must not let finished outputs pile up on the agent.
-        let most = parallel
-            .saturating_add(ahead)
-            .saturating_mul(2)
-            .saturating_add(2);
-        if all >= most {
-            return None;
-        }
-        let now = parallel.saturating_sub(busy);
-        let ahead = parallel.saturating_add(ahead).saturating_sub(busy);
-        let ahead = ahead.saturating_sub(now);
-        (now + ahead > 0).then_some(Room { now, ahead })
+        agent.room()
     }
 
-    fn assign(&mut self, task: Ix<Task>, agent: Ix<Agent>) {
+    fn assign(&mut self, task: Ix<Task>, agent: Ix<Agent>, needs: Resources, choice: Choice) {
         let (slot, generation) = self.attempts.vacant();
         let row = &self.tasks[task];
         let again = row.builds.first().filter(|_| row.again);
@@ -196,6 +239,7 @@ impl Core {
             derivation: self.derivations[row.derivation].item.digest,
             again: again.map(|build| self.id_of(*build)),
             assigned_at: self.now,
+            choice,
         };
         self.ledger.put(Record::Attempt(record.clone()));
         let builds = row.builds.iter();
@@ -210,6 +254,7 @@ impl Core {
             task,
             agent,
             phase: AttemptPhase::Preparing,
+            needs: needs.clone(),
             expired: false,
         });
         self.tasks[task].attempts.push(attempt);
@@ -222,6 +267,7 @@ impl Core {
         }
         let row = &mut self.agents[agent];
         row.attempts.insert(attempt);
+        row.occupy(&needs);
         if let Some(waiting) = &mut row.waiting {
             waiting.assign.push(attempt);
             self.to_answer.insert(agent);

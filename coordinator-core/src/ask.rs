@@ -1,6 +1,6 @@
 //! What submitters say of their builds.
 
-use grange_model::{BuildId, BuildRecord, BuildSpec, Cause, Limits, Tags};
+use grange_model::{BuildId, BuildRecord, BuildSpec, Cause, Limits, Resources, Tags};
 
 use crate::machine::Core;
 use crate::slab::Ix;
@@ -12,6 +12,7 @@ use crate::tables::Build;
 pub(crate) struct Ask {
     pub(crate) tags: Tags,
     pub(crate) requires: Tags,
+    pub(crate) resources: Resources,
     pub(crate) limits: Limits,
     pub(crate) again: bool,
     pub(crate) inputs: bool,
@@ -23,6 +24,7 @@ impl Ask {
         Self {
             tags: spec.tags,
             requires: spec.requires,
+            resources: spec.resources,
             limits: spec.limits,
             again: spec.again,
             inputs: spec.inputs,
@@ -37,6 +39,7 @@ impl Core {
         let Ask {
             tags,
             requires,
+            resources,
             limits,
             again,
             inputs,
@@ -48,6 +51,7 @@ impl Core {
             priority: build.priority,
             tags: tags.clone(),
             requires: requires.clone(),
+            resources: resources.clone(),
             limits: *limits,
             again: *again,
             inputs: *inputs,

@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use grange_model::Resources;
+
+use crate::io::AttemptPhase;
 use crate::machine::Core;
 use crate::priority::Levels;
 use crate::slab::Ix;
@@ -128,6 +131,19 @@ impl Core {
             let held = agent.is_some_and(|agent| agent.attempts.contains(&ix));
             hold("an attempt is its agent's", held, || {
                 format!("{:?}", attempt.record.id)
+            })?;
+        }
+        for (_, agent) in self.agents.iter() {
+            let mut used = Resources::new();
+            let held = agent.attempts.iter().map(|ix| &self.attempts[*ix]);
+            for attempt in held.filter(|it| it.phase != AttemptPhase::Uploading) {
+                for (name, amount) in &attempt.needs {
+                    *used.entry(name.clone()).or_default() += amount;
+                }
+            }
+            used.retain(|_, amount| *amount > 0);
+            hold("what is used up is counted", used == agent.used, || {
+                format!("{}: {:?}, not {used:?}", agent.record.id, agent.used)
             })?;
         }
         let mut shared = BTreeSet::new();

@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use grange_model::Tags;
+use grange_model::{BuildSpec, MEMORY, Resources, Tags};
 
+use crate::demand::{Demand, positive};
 use crate::io::{Denied, DeniedWhy};
 use crate::machine::Core;
 use crate::tables::Agent;
@@ -16,20 +17,21 @@ impl Core {
         &self,
         system: &str,
         features: &[String],
-        requires: &Tags,
+        spec: &BuildSpec,
     ) -> Result<(), Denied> {
         let room = self.classes.table.len() < self.config.max_classes;
+        let requires = with_features(&spec.requires, features);
         if room
             || self
                 .classes
-                .is_known(system, &with_features(requires, features))
+                .is_known(system, &requires, &self.demand(&spec.resources, 0))
         {
             return Ok(());
         }
         Err(Denied {
             why: DeniedWhy::TooMuch,
             message: format!(
-                "unfinished builds have {} different combinations of system and requirements, and there may be no more",
+                "unfinished builds have {} different combinations of system, requirements and resources, and there may be no more",
                 self.config.max_classes
             ),
         })
@@ -41,8 +43,10 @@ impl Core {
         system: &str,
         features: &[String],
         requires: &Tags,
+        resources: &Resources,
     ) -> Vec<String> {
         let requires = with_features(requires, features);
+        let demand = self.demand(resources, 0);
         let present = || {
             self.agents
                 .iter()
@@ -56,8 +60,25 @@ impl Core {
         if !present().any(offers_system) {
             return vec![format!("no agent that is present builds for {system}")];
         }
-        if present().any(|agent| agent.takes(system, &requires)) {
+        let takes = |agent: &&Agent| agent.takes(system, &requires);
+        if present().any(|agent| takes(&agent) && agent.could_afford(&demand)) {
             return Vec::new();
+        }
+        if present().any(|agent| takes(&agent)) {
+            let most = |name: &str| {
+                let takers = present().filter(takes);
+                takers.filter_map(|agent| agent.total(name)).max()
+            };
+            let short = demand.asked.iter().filter_map(|(name, amount)| {
+                let most = most(name).filter(|most| most < amount)?;
+                Some(format!("{name}={amount} (the most is {most})"))
+            });
+            let short: Vec<_> = short.collect();
+            return vec![if short.is_empty() {
+                "no agent that is present has all of the resources at once".to_owned()
+            } else {
+                format!("no agent that is present offers {}", short.join(" and "))
+            }];
         }
         let missing = requires.iter().filter(|(key, value)| {
             !present()
@@ -77,6 +98,21 @@ impl Core {
                 "no agent that is present offers {}",
                 missing.join(" and ")
             )]
+        }
+    }
+}
+
+impl Core {
+    /// What a build uses up of which this was asked for, and of which so many bytes of memory were not enough.
+    pub(crate) fn demand(&self, resources: &Resources, memory: u64) -> Demand {
+        let mut asked = positive(resources);
+        if memory > 0 {
+            let amount = asked.entry(MEMORY.to_owned()).or_default();
+            *amount = memory.max(*amount);
+        }
+        Demand {
+            asked,
+            predicted: Resources::new(),
         }
     }
 }

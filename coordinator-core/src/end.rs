@@ -2,7 +2,7 @@
 
 use grange_model::{
     AttemptOutcome, AttemptSummary, BuildId, BuildState, BuiltOutput, Fact, FailureKind,
-    FailureRecord, FinishedBuild, Key, LostCause, LostReason, Record,
+    FailureRecord, FinishedBuild, Key, LostCause, LostReason, Record, Usage,
 };
 
 use crate::io::{AttemptPhase, Reply, Ticket};
@@ -234,7 +234,7 @@ impl Core {
     }
 
     /// A build's class loses it; the task's own list of classes follows.
-    fn leave_class(&mut self, task: Ix<Task>, class: Ix<crate::queue::Class>) {
+    pub(crate) fn leave_class(&mut self, task: Ix<Task>, class: Ix<crate::queue::Class>) {
         let others = &self.tasks[task].builds;
         if !others
             .iter()
@@ -255,7 +255,11 @@ impl Core {
         self.ledger.remove(Key::Attempt(ix.0));
         let agent = &mut self.agents[attempt.agent];
         agent.attempts.remove(&ix);
-        agent.uploading -= u32::from(attempt.phase == AttemptPhase::Uploading);
+        if attempt.phase == AttemptPhase::Uploading {
+            agent.uploading -= 1;
+        } else {
+            agent.vacate(&attempt.needs);
+        }
         if let Some(waiting) = &mut agent.waiting {
             waiting.assign.retain(|assigned| *assigned != ix);
             if unasked {
@@ -282,6 +286,8 @@ impl Core {
             ended_at: self.now,
             outcome,
             log: None,
+            usage: Usage::default(),
+            choice: attempt.record.choice,
         }
     }
 

@@ -126,7 +126,7 @@ impl Core {
         agent.session = Some(exchange.session);
         agent.revision = exchange.revision;
         agent.capacity = exchange.capacity.clone();
-        agent.load = exchange.load;
+        agent.health = exchange.health;
         agent.seen_at = Some(self.now);
         if let Some(before) = agent.lease_until.replace(lease_until) {
             self.timers.remove(&(before, TimerReason::Lease, ix.0));
@@ -142,9 +142,19 @@ impl Core {
     fn hold(&mut self, ix: Ix<Attempt>, phase: AttemptPhase) {
         let attempt = &mut self.attempts[ix];
         let before = std::mem::replace(&mut attempt.phase, phase);
-        let uploads = |phase| u32::from(phase == AttemptPhase::Uploading);
         let agent = &mut self.agents[attempt.agent];
-        agent.uploading = agent.uploading + uploads(phase) - uploads(before);
+        let uploads = |phase| phase == AttemptPhase::Uploading;
+        match (uploads(before), uploads(phase)) {
+            (false, true) => {
+                agent.uploading += 1;
+                agent.vacate(&attempt.needs);
+            }
+            (true, false) => {
+                agent.uploading -= 1;
+                agent.occupy(&attempt.needs);
+            }
+            _ => {}
+        }
         if attempt.expired {
             attempt.expired = false;
             let task = attempt.task;

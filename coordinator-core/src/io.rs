@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use grange_model::{
     AgentId, AgentRecord, AttemptId, Batch, BlobId, BuildId, BuildSpec, BuildState, Digest,
-    FailureKind, FinishedBuild, HookRecord, Item, ItemRecord, Key, Limits, Record, Seq, SessionId,
-    SetupProblem, Tags,
+    FailureKind, FinishedBuild, HookRecord, Item, ItemRecord, Key, Limits, Record, Resources, Seq,
+    SessionId, SetupProblem, Tags, Usage,
 };
 
 /// Names a request; minted by who hands in the input.
@@ -228,6 +228,41 @@ pub struct Capacity {
     pub parallel: u32,
     /// How many more it takes, so that their inputs are there when room is.
     pub ahead: u32,
+    /// How much it has of what builds use up. Of `cores`, `memory` and `disk` it has enough if it does not name them; of
+    /// others nothing.
+    pub resources: Resources,
+    /// When it wants nothing new.
+    pub admission: Admission,
+}
+
+/// When an agent wants nothing new, however much room it has. What is none does not matter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Admission {
+    /// Above this load, in hundredths.
+    pub max_load: Option<u32>,
+    /// Above this share of time in which somebody waits for a processor, in hundredths of a percent.
+    pub max_cpu_pressure: Option<u32>,
+    /// Above this share of time in which all wait for memory, in hundredths of a percent.
+    pub max_memory_pressure: Option<u32>,
+    /// Above this share of time in which all wait for disks, in hundredths of a percent.
+    pub max_io_pressure: Option<u32>,
+    /// With fewer bytes free in the file system where it builds.
+    pub min_disk_free: Option<u64>,
+}
+
+/// How an agent's machine does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// The 1-minute load average in hundredths.
+    pub load: u32,
+    /// In which share of the last ten seconds somebody waited for a processor, in hundredths of a percent.
+    pub cpu_pressure: u32,
+    /// In which all waited for memory.
+    pub memory_pressure: u32,
+    /// In which all waited for disks.
+    pub io_pressure: u32,
+    /// Bytes that are free in the file system where it builds, if it knows.
+    pub disk_free: Option<u64>,
 }
 
 /// An agent's whole truth.
@@ -241,8 +276,8 @@ pub struct Exchange {
     pub revision: u64,
     /// What it can take.
     pub capacity: Capacity,
-    /// Its load in hundredths.
-    pub load: u32,
+    /// How its machine does.
+    pub health: Health,
     /// Every attempt that it holds.
     pub attempts: Vec<(AttemptId, AttemptPhase)>,
     /// How long it waits for something to do, in milliseconds.
@@ -284,6 +319,8 @@ pub enum Report {
         outputs: Vec<ItemRecord>,
         /// The sealed log.
         log: Option<BlobId>,
+        /// What it used.
+        usage: Usage,
     },
     /// The builder failed.
     Failed {
@@ -293,6 +330,8 @@ pub enum Report {
         message: String,
         /// The sealed log.
         log: Option<BlobId>,
+        /// What it used.
+        usage: Usage,
     },
     /// The builder was never run.
     SetupFailed {

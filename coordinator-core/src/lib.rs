@@ -38,6 +38,7 @@ mod bugs;
 mod check;
 mod config;
 mod cycles;
+mod demand;
 mod eligible;
 mod end;
 mod exchange;
@@ -50,6 +51,7 @@ mod load;
 mod look;
 mod machine;
 mod make;
+mod memory;
 mod names;
 mod policy;
 mod priority;
@@ -58,11 +60,13 @@ mod queue;
 mod recent;
 mod report;
 mod request;
+mod reserve;
 mod shared;
 mod slab;
 mod submit;
 mod tables;
 mod view;
+mod why;
 mod work;
 
 #[cfg(grange_bugs)]
@@ -70,11 +74,12 @@ pub use bugs::Bug;
 pub use check::InvariantViolation;
 pub use config::Config;
 pub use io::{
-    Accepted, AgentChange, Assignment, AttemptPhase, Capacity, Denied, DeniedWhy, Effect, Exchange,
-    ExchangeReply, Input, LookupId, Reply, Report, Ticket, TimerReason,
+    Accepted, Admission, AgentChange, Assignment, AttemptPhase, Capacity, Denied, DeniedWhy,
+    Effect, Exchange, ExchangeReply, Health, Input, LookupId, Reply, Report, Ticket, TimerReason,
 };
 pub use load::{Loading, Start};
 pub use machine::Core;
 pub use policy::{ByPriority, Candidate, Order, Placement, Policy, Seat};
 pub use prune::MAX_PRUNED;
-pub use view::{AgentStatus, AttemptStatus, BuildStatus, StateCounts, Why};
+pub use view::{AgentStatus, AttemptStatus, BuildStatus, StateCounts};
+pub use why::{Blocked, Queued, Root, Short, Why};

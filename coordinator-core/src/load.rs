@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use grange_model::{
-    BuildRecord, DerivationRecord, Digest, FactNumber, Key, Record, Seq, Term, Timestamp,
+    BuildRecord, DerivationRecord, Digest, FactNumber, Key, Record, Resources, Seq, Term, Timestamp,
 };
 
 use crate::io::{AttemptPhase, TimerReason};
@@ -204,17 +204,22 @@ impl Core {
             return Ok(());
         };
         let phase = AttemptPhase::Preparing;
+        let class = self.tasks[task].classes.first();
+        let demand = class.map(|class| &self.classes.table[*class].demand);
+        let needs = demand.map_or_else(Resources::new, |demand| demand.of(&self.agents[agent]));
         let attempt = Attempt {
             record,
             task,
             agent,
             phase,
+            needs: needs.clone(),
             expired: false,
         };
         let ix = self.attempts.insert_at(id.slot, attempt);
         self.tasks[task].attempts.push(ix);
         self.set_state(task, TaskState::Running);
         self.agents[agent].attempts.insert(ix);
+        self.agents[agent].occupy(&needs);
         let until = self.now.after(self.config.lease);
         self.agents[agent].lease_until = Some(until);
         self.timers.insert((until, TimerReason::Lease, agent.0));

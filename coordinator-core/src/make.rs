@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use grange_model::{
     BuildRecord, BuildSpec, BuildState, DerivationRecord, Digest, Fact, FinishedBuild, Key, Record,
-    Tags,
+    Resources, Tags,
 };
 use smallvec::SmallVec;
 
@@ -76,8 +76,8 @@ impl Core {
             Source::Shared(ix) => return self.share(ix, spec),
         };
         let (system, features) = (&record.system, &record.features);
-        self.refuse_class(system, features, &spec.requires)?;
-        let warnings = self.warnings(system, features, &spec.requires);
+        self.refuse_class(system, features, &spec)?;
+        let warnings = self.warnings(system, features, &spec.requires, &spec.resources);
         let build = self.new_build(&record, spec, false);
         self.ledger.fact(submitted(&build));
         let state = self.make_build(known, &record, build);
@@ -88,8 +88,8 @@ impl Core {
     fn share(&mut self, ix: Ix<Derivation>, spec: BuildSpec) -> Result<Accepted, Denied> {
         let derivation = &self.derivations[ix];
         let (system, features) = (&derivation.kind.system, &derivation.kind.features);
-        self.refuse_class(system, features, &spec.requires)?;
-        let warnings = self.warnings(system, features, &spec.requires);
+        self.refuse_class(system, features, &spec)?;
+        let warnings = self.warnings(system, features, &spec.requires, &spec.resources);
         let build = BuildRecord {
             slot: 0,
             spec,
@@ -177,6 +177,7 @@ impl Core {
             id: self.identifiers.next(self.now),
             derivation: digest,
             requires: Tags::new(),
+            resources: Resources::new(),
             again: false,
             inputs: true,
             ..model.clone()
@@ -311,11 +312,12 @@ impl Core {
         let (id, priority) = (record.spec.id, record.spec.priority);
         let implicit = record.implicit;
         let task = self.task_for(derivation, record.spec.again);
-        let class = self.join_class(task, derivation, &record.spec.requires);
+        let ask = self.asks.join(Ask::of(record.spec));
+        let class = self.join_class(task, &ask);
         let row = Build {
             id,
             submitted_at: record.submitted_at,
-            ask: self.asks.join(Ask::of(record.spec)),
+            ask,
             setup_failures: record.setup_failures,
             task,
             class,
@@ -348,6 +350,7 @@ impl Core {
             builds: SmallVec::new(),
             state: TaskState::Blocked,
             order: self.next_order,
+            ready_at: self.now,
             classes: SmallVec::new(),
             queued: None,
             attempts: SmallVec::new(),
@@ -357,16 +360,14 @@ impl Core {
         task
     }
 
-    /// The class of a build with these requirements; the task joins its queue.
-    fn join_class(
-        &mut self,
-        task: Ix<Task>,
-        derivation: Ix<Derivation>,
-        requires: &Tags,
-    ) -> Ix<Class> {
-        let kind = &self.derivations[derivation].kind;
-        let requires = with_features(requires, &kind.features);
-        let class = self.classes.join(&kind.system, &requires);
+    /// The class of a build that asks so; the task joins its queue.
+    pub(crate) fn join_class(&mut self, task: Ix<Task>, ask: &Ask) -> Ix<Class> {
+        let row = &self.tasks[task];
+        let kind = &self.derivations[row.derivation].kind;
+        let requires = with_features(&ask.requires, &kind.features);
+        let memory = row.tries.as_ref().map_or(0, |tries| tries.memory);
+        let demand = self.demand(&ask.resources, memory);
+        let class = self.classes.join(&kind.system, &requires, demand);
         if !self.tasks[task].classes.contains(&class) {
             self.unlist(task);
             self.tasks[task].classes.push(class);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use grange_model::{AgentId, Item, Tags, Timestamp};
 use smallvec::SmallVec;
 
-use crate::io::Capacity;
+use crate::io::{Capacity, Health};
 
 /// A build that may be given to an agent. Builds of one derivation that share attempts are one
 /// candidate.
@@ -33,8 +33,8 @@ pub struct Seat<'a> {
     pub capacity: &'a Capacity,
     /// What the operator says that it offers.
     pub tags: &'a Tags,
-    /// Its load in hundredths.
-    pub load: u32,
+    /// How its machine does.
+    pub health: Health,
     /// How many builds it can run at once beside those that it has.
     pub room: u32,
 }
@@ -79,6 +79,9 @@ pub struct Policy {
     pub order: Vec<Arc<dyn Order>>,
     /// Who gets a build for which several wait. None: whoever has most room.
     pub placement: Option<Arc<dyn Placement>>,
+    /// How many builds may go before one that an agent could take, but for want of memory or something else that it uses up,
+    /// until an agent is kept free for it.
+    pub patience: u32,
     /// How many ready builds of a class are looked at for one that an agent may have, and how many
     /// agents for a build; at least 1. More of them cost time where many must not have it.
     pub lookahead: usize,
@@ -89,6 +92,7 @@ impl Default for Policy {
         Self {
             order: vec![Arc::new(ByPriority)],
             placement: None,
+            patience: 32,
             lookahead: 64,
         }
     }

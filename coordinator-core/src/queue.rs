@@ -8,6 +8,7 @@ use std::ops::Bound;
 
 use grange_model::Tags;
 
+use crate::demand::Demand;
 use crate::machine::Core;
 use crate::policy::{Candidate, OrderKey};
 use crate::slab::{Content, Ix, Slab};
@@ -19,11 +20,16 @@ use crate::work::Work;
 pub(crate) struct Class {
     pub(crate) system: String,
     pub(crate) requires: Tags,
+    pub(crate) demand: Demand,
     /// How many unfinished builds are of it.
     pub(crate) builds: u32,
     pub(crate) ready: BTreeSet<Place>,
     /// Tasks that every agent had a setup failure of that could take them.
     pub(crate) backed_off: BTreeSet<Ix<Task>>,
+    /// How many that come later have been given to agents that could take its first, but for want of something.
+    pub(crate) passed: u32,
+    /// The agent that is kept free for its first. Whether it still can take it has to be looked at.
+    pub(crate) reserved: Option<Ix<Agent>>,
 }
 
 impl Content for Class {
@@ -36,7 +42,7 @@ pub(crate) type Place = (OrderKey, u64, Ix<Task>);
 impl Class {
     /// Whether the agent can take its builds.
     pub(crate) fn fits(&self, agent: &Agent) -> bool {
-        agent.takes(&self.system, &self.requires)
+        agent.takes(&self.system, &self.requires) && agent.could_afford(&self.demand)
     }
 }
 
@@ -44,10 +50,12 @@ impl Class {
 #[derive(Debug)]
 pub(crate) struct Classes {
     pub(crate) table: Slab<Class>,
-    /// By system, then by what is required: so that a look-up copies neither.
-    names: BTreeMap<String, BTreeMap<Tags, Ix<Class>>>,
+    /// By system, then by what is required, then by what is used up: so that a look-up copies none of them.
+    names: BTreeMap<String, BTreeMap<Tags, BTreeMap<Demand, Ix<Class>>>>,
     /// Those with ready tasks.
     pub(crate) ready: BTreeSet<Ix<Class>>,
+    /// Those of them that use something up.
+    pub(crate) demanding: BTreeSet<Ix<Class>>,
     /// Those that got a ready task since agents were last looked at.
     pub(crate) fresh: BTreeSet<Ix<Class>>,
 }
@@ -58,35 +66,56 @@ impl Classes {
             table: Slab::new(),
             names: BTreeMap::new(),
             ready: BTreeSet::new(),
+            demanding: BTreeSet::new(),
             fresh: BTreeSet::new(),
         }
     }
 
-    pub(crate) fn is_known(&self, system: &str, requires: &Tags) -> bool {
-        self.find(system, requires).is_some()
+    pub(crate) fn is_known(&self, system: &str, requires: &Tags, demand: &Demand) -> bool {
+        self.find(system, requires, demand).is_some()
     }
 
-    fn find(&self, system: &str, requires: &Tags) -> Option<Ix<Class>> {
-        self.names.get(system)?.get(requires).copied()
+    fn find(&self, system: &str, requires: &Tags, demand: &Demand) -> Option<Ix<Class>> {
+        self.names.get(system)?.get(requires)?.get(demand).copied()
     }
 
     /// The class, with one build more.
-    pub(crate) fn join(&mut self, system: &str, requires: &Tags) -> Ix<Class> {
-        if let Some(ix) = self.find(system, requires) {
+    pub(crate) fn join(&mut self, system: &str, requires: &Tags, demand: Demand) -> Ix<Class> {
+        if let Some(ix) = self.find(system, requires, &demand) {
             self.table[ix].builds += 1;
             return ix;
         }
         let class = Class {
             system: system.to_owned(),
             requires: requires.clone(),
+            demand: demand.clone(),
             builds: 1,
             ready: BTreeSet::new(),
             backed_off: BTreeSet::new(),
+            passed: 0,
+            reserved: None,
         };
         let ix = self.table.insert(class);
         let of_system = self.names.entry(system.to_owned()).or_default();
-        of_system.insert(requires.clone(), ix);
+        let alike = of_system.entry(requires.clone()).or_default();
+        alike.insert(demand, ix);
         ix
+    }
+
+    /// A class got a ready task.
+    fn now_ready(&mut self, ix: Ix<Class>) {
+        self.ready.insert(ix);
+        self.fresh.insert(ix);
+        if !self.table[ix].demand.is_empty() {
+            self.demanding.insert(ix);
+        }
+    }
+
+    /// A class has no ready task.
+    fn not_ready(&mut self, ix: Ix<Class>) {
+        self.ready.remove(&ix);
+        self.fresh.remove(&ix);
+        self.demanding.remove(&ix);
     }
 
     /// The class has one build less.
@@ -94,12 +123,15 @@ impl Classes {
         let class = &mut self.table[ix];
         class.builds -= 1;
         if class.builds == 0 {
-            self.ready.remove(&ix);
-            self.fresh.remove(&ix);
+            self.not_ready(ix);
             if let Some(class) = self.table.remove(ix)
                 && let Some(of_system) = self.names.get_mut(&class.system)
+                && let Some(alike) = of_system.get_mut(&class.requires)
             {
-                of_system.remove(&class.requires);
+                alike.remove(&class.demand);
+                if alike.is_empty() {
+                    of_system.remove(&class.requires);
+                }
                 if of_system.is_empty() {
                     self.names.remove(&class.system);
                 }
@@ -115,6 +147,9 @@ impl Core {
             return;
         }
         self.unlist(ix);
+        if state == TaskState::Ready {
+            self.tasks[ix].ready_at = self.now;
+        }
         let builds = self.tasks[ix].builds.len() as u64;
         *self.counter(ix) -= builds;
         self.tasks[ix].state = state;
@@ -144,8 +179,7 @@ impl Core {
                 for class in &task.classes {
                     let ready = &mut self.classes.table[*class].ready;
                     ready.insert((key.clone(), task.order, ix));
-                    self.classes.ready.insert(*class);
-                    self.classes.fresh.insert(*class);
+                    self.classes.now_ready(*class);
                 }
                 task.queued = Some(key);
             }
@@ -167,8 +201,7 @@ impl Core {
                 let ready = &mut self.classes.table[*class].ready;
                 ready.remove(&place);
                 if ready.is_empty() {
-                    self.classes.ready.remove(class);
-                    self.classes.fresh.remove(class);
+                    self.classes.not_ready(*class);
                 }
             }
         } else if matches!(task.state, TaskState::BackedOff(_)) {

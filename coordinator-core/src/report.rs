@@ -68,7 +68,11 @@ impl Core {
     fn take_report(&mut self, ix: Ix<Attempt>, report: Report) -> Result<(), Denied> {
         let task = self.attempts[ix].task;
         match report {
-            Report::Succeeded { outputs, log } => {
+            Report::Succeeded {
+                outputs,
+                log,
+                usage,
+            } => {
                 let derivation = &self.derivations[self.tasks[task].derivation];
                 let mut named = outputs.iter().zip(&derivation.outputs).enumerate();
                 let all = outputs.len() == derivation.outputs.len();
@@ -83,32 +87,40 @@ impl Core {
                         message: "the outputs are not those of the derivation".to_owned(),
                     });
                 }
-                self.succeeded(ix, outputs, log);
+                let mut summary = self.summary(ix, AttemptOutcome::Succeeded);
+                summary.log = log;
+                summary.usage = usage;
+                self.succeeded(ix, outputs, summary);
             }
-            Report::Failed { kind, message, log } => {
+            Report::Failed {
+                kind,
+                message,
+                log,
+                usage,
+            } => {
                 let outcome = AttemptOutcome::Failed {
                     kind: kind.clone(),
                     message: message.clone(),
                 };
                 let mut summary = self.summary(ix, outcome);
-                summary.log = log;
-                self.failed(ix, kind, message, summary);
+                summary.usage = usage;
+                if kind == FailureKind::OutOfMemory
+                    && let Some(memory) = self.more_memory(ix, usage)
+                {
+                    self.try_with(ix, memory, summary);
+                } else {
+                    summary.log = log;
+                    self.failed(ix, kind, message, summary);
+                }
             }
             Report::SetupFailed { problem, message } => self.setup_failed(ix, problem, message),
         }
         Ok(())
     }
 
-    fn succeeded(
-        &mut self,
-        ix: Ix<Attempt>,
-        items: Vec<ItemRecord>,
-        log: Option<grange_model::BlobId>,
-    ) {
+    fn succeeded(&mut self, ix: Ix<Attempt>, items: Vec<ItemRecord>, summary: AttemptSummary) {
         let task = self.attempts[ix].task;
         let derivation = self.tasks[task].derivation;
-        let mut summary = self.summary(ix, AttemptOutcome::Succeeded);
-        summary.log = log;
         let nodes = self.derivations[derivation].outputs.clone();
         let kind = Arc::clone(&self.derivations[derivation].kind);
         let mut outputs = Vec::new();

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use grange_model::{
     AgentRecord, AttemptId, AttemptRecord, AttemptSummary, BuildId, Digest, Item, LostCause,
-    LostReason, SessionId, SetupFailure, Tags, Timestamp,
+    LostReason, Resources, SessionId, SetupFailure, Tags, Timestamp,
 };
 use smallvec::SmallVec;
 
 use crate::ask::Ask;
-use crate::io::{AttemptPhase, Capacity, Ticket};
+use crate::io::{AttemptPhase, Capacity, Health, Ticket};
 use crate::kind::Kind;
 use crate::policy::OrderKey;
 use crate::priority::Levels;
@@ -182,6 +182,8 @@ pub(crate) struct Task {
     pub(crate) state: TaskState,
     /// Its place among tasks of the same priority.
     pub(crate) order: u64,
+    /// Since when it has been ready.
+    pub(crate) ready_at: Timestamp,
     /// The classes of its builds.
     pub(crate) classes: SmallVec<[Ix<Class>; 1]>,
     /// The key under which it is queued, while it is ready.
@@ -197,6 +199,8 @@ pub(crate) struct Tries {
     pub(crate) past: Vec<AttemptSummary>,
     /// Agents that had a setup failure, how often, and until when they get no attempt of it.
     pub(crate) avoided: Vec<Avoided>,
+    /// How many bytes of memory were not enough, and some more.
+    pub(crate) memory: u64,
 }
 
 impl Task {
@@ -263,6 +267,8 @@ pub(crate) struct Attempt {
     pub(crate) task: Ix<Task>,
     pub(crate) agent: Ix<Agent>,
     pub(crate) phase: AttemptPhase,
+    /// What it uses up of its agent.
+    pub(crate) needs: Resources,
     pub(crate) expired: bool,
 }
 
@@ -273,12 +279,16 @@ pub(crate) struct Agent {
     pub(crate) capacity: Capacity,
     pub(crate) session: Option<SessionId>,
     pub(crate) revision: u64,
-    pub(crate) load: u32,
+    pub(crate) health: Health,
     pub(crate) seen_at: Option<Timestamp>,
     pub(crate) lease_until: Option<Timestamp>,
     pub(crate) attempts: BTreeSet<Ix<Attempt>>,
     /// How many of them only send what they made.
     pub(crate) uploading: u32,
+    /// What the others use up.
+    pub(crate) used: Resources,
+    /// The class that it is kept free for, and the generation of its row.
+    pub(crate) reserved: Option<(Ix<Class>, u32)>,
     pub(crate) waiting: Option<Waiting>,
 }
 
@@ -298,11 +308,13 @@ impl Agent {
             capacity: Capacity::default(),
             session: None,
             revision: 0,
-            load: 0,
+            health: Health::default(),
             seen_at: None,
             lease_until: None,
             attempts: BTreeSet::new(),
             uploading: 0,
+            used: Resources::new(),
+            reserved: None,
             waiting: None,
         }
     }

@@ -5,13 +5,13 @@ use std::ops::Bound;
 
 use grange_model::{
     AgentId, AgentRecord, AttemptRecord, AttemptSummary, BuildId, BuildRecord, BuildState, Digest,
-    Item, Timestamp,
+    Resources, Timestamp,
 };
 
-use crate::io::{AttemptPhase, Capacity};
+use crate::io::{AttemptPhase, Capacity, Health};
 use crate::machine::Core;
 use crate::slab::Ix;
-use crate::tables::{Agent, Build, TaskState};
+use crate::tables::{Agent, Build};
 
 /// An unfinished build.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,40 +43,6 @@ pub struct AttemptStatus {
     pub expired: bool,
 }
 
-/// Why a build stands where it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Why {
-    /// It is not among the unfinished ones.
-    NotUnfinished,
-    /// These derivations must bring an input first: how many, and up to 20 of them.
-    Blocked {
-        /// How many inputs are expected.
-        inputs: u32,
-        /// Derivations that are to bring them.
-        waits_for: Vec<Item>,
-    },
-    /// Agents that could take it are there, but have no room.
-    AgentsBusy {
-        /// How many.
-        fitting: usize,
-        /// How many of these are paused.
-        paused: usize,
-    },
-    /// No agent that is present could take it.
-    NobodyOffers {
-        /// What is missing, in words.
-        missing: Vec<String>,
-    },
-    /// Every agent that could take it had a setup failure.
-    BackedOff {
-        /// When it is tried again.
-        until: Timestamp,
-    },
-    /// It is under way.
-    Running,
-}
-
 /// An agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentStatus {
@@ -86,8 +52,12 @@ pub struct AgentStatus {
     pub capacity: Capacity,
     /// Whether it was heard of within its lease.
     pub present: bool,
-    /// Its load in hundredths.
-    pub load: u32,
+    /// How its machine does.
+    pub health: Health,
+    /// What its attempts use up.
+    pub used: Resources,
+    /// Why it wants nothing new just now, in words.
+    pub pressure: Vec<String>,
     /// When it was last heard of.
     pub seen_at: Option<Timestamp>,
     /// What it holds.
@@ -126,55 +96,6 @@ impl Core {
             .builds
             .range((from, Bound::Unbounded))
             .map(|(_, ix)| self.build_status(*ix))
-    }
-
-    /// Why a build stands where it stands.
-    #[must_use]
-    pub fn why(&self, id: BuildId) -> Why {
-        let Some(&ix) = self.names.builds.get(&id) else {
-            return Why::NotUnfinished;
-        };
-        let build = &self.builds[ix];
-        let task = &self.tasks[build.task];
-        let derivation = &self.derivations[task.derivation];
-        match task.state {
-            TaskState::Blocked => {
-                let expected = derivation
-                    .inputs
-                    .iter()
-                    .filter(|input| self.outputs[**input].is_expected());
-                let producers = expected.filter_map(|input| self.outputs[*input].producers.first());
-                let mut waits_for: Vec<_> = producers
-                    .map(|ix| self.derivations[*ix].item.clone())
-                    .collect();
-                waits_for.sort();
-                waits_for.dedup();
-                waits_for.truncate(20);
-                Why::Blocked {
-                    inputs: self.derivations.hot(task.derivation).expected,
-                    waits_for,
-                }
-            }
-            TaskState::Running => Why::Running,
-            TaskState::BackedOff(until) => Why::BackedOff { until },
-            TaskState::Ready => {
-                let class = &self.classes.table[build.class];
-                let fitting = self
-                    .agents
-                    .iter()
-                    .filter(|(_, agent)| agent.is_present() && class.fits(agent));
-                let paused = fitting
-                    .clone()
-                    .filter(|(_, agent)| agent.record.paused)
-                    .count();
-                match fitting.count() {
-                    0 => Why::NobodyOffers {
-                        missing: self.warnings(&class.system, &[], &class.requires),
-                    },
-                    fitting => Why::AgentsBusy { fitting, paused },
-                }
-            }
-        }
     }
 
     /// Attempts of unfinished builds that did not end them, since the coordinator started.
@@ -248,7 +169,9 @@ impl Core {
             record: agent.record.clone(),
             capacity: agent.capacity.clone(),
             present: agent.is_present(),
-            load: agent.load,
+            health: agent.health,
+            used: agent.used.clone(),
+            pressure: agent.pressure(),
             seen_at: agent.seen_at,
             attempts: agent
                 .attempts

@@ -219,7 +219,11 @@ impl DaemonBuilder {
                 references: info.references,
             });
         }
-        Ok(Built { outputs: made })
+        Ok(Built {
+            outputs: made,
+            // Builders are the daemon's children, and it does not say.
+            peak_memory: None,
+        })
     }
 }
 

@@ -39,6 +39,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
                 order: vec![Arc::new(Ageing)],
                 placement: Some(Arc::new(SameRack)),
                 lookahead: 64,
+                patience: 32,
             },
             ..CoordinatorConfig::default()
         },

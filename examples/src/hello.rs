@@ -65,6 +65,7 @@ pub async fn build(
         max_silent_ms: None,
         again: false,
         no_inputs: false,
+        resources: grange::model::Resources::new(),
     };
     let submitted = client
         .submit(vec![request], Arc::new(source), &|_| {})

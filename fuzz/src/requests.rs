@@ -121,6 +121,7 @@ impl Farm {
             max_silent_ms: None,
             again: false,
             no_inputs: false,
+            resources: grange_model::Resources::new(),
         };
         let submitted = client.submit(vec![build], Arc::new(source), &|_| {}).await;
         submitted.expect("it has all that the build needs");

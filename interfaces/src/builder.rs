@@ -61,6 +61,8 @@ pub struct MadeOutput {
 pub struct Built {
     /// Every output of the derivation.
     pub outputs: Vec<MadeOutput>,
+    /// The most memory that it had at once, in bytes, if the builder knows.
+    pub peak_memory: Option<u64>,
 }
 
 /// A build that did not succeed.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BuildId, Digest, Item, SetupFailure, Timestamp};
+use crate::{BuildId, Digest, Item, Resources, SetupFailure, Timestamp};
 
 /// Keys and values on builds (labels, or what they require) and on agents (what they offer).
 pub type Tags = BTreeMap<String, String>;
@@ -48,6 +48,9 @@ pub struct BuildSpec {
     pub inputs: bool,
     /// The hook behind it, if there is one.
     pub cause: Option<Cause>,
+    /// What it uses up while it runs. What is not said is predicted.
+    #[serde(default)]
+    pub resources: Resources,
 }
 
 /// An unfinished build.

@@ -88,6 +88,17 @@ pub enum Fact {
         /// Which.
         output: Digest,
     },
+    /// An attempt was killed because memory ran out; the build is tried again where there is more.
+    OutOfMemory {
+        /// Which attempt.
+        attempt: AttemptId,
+        /// Of what.
+        derivation: Digest,
+        /// Who tried.
+        agent: AgentId,
+        /// How much memory it is given next, in bytes.
+        memory: u64,
+    },
 }
 
 impl Fact {

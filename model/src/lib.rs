@@ -19,6 +19,7 @@ mod id;
 mod item;
 mod outcome;
 mod record;
+mod resources;
 mod time;
 
 pub use agent::{AgentRecord, PasswordHash};
@@ -35,4 +36,5 @@ pub use outcome::{
     FinishedBuild, LostCause, LostReason, SetupFailure, SetupProblem,
 };
 pub use record::{Key, Record};
+pub use resources::{CORES, Choice, DISK, MEMORY, Occasion, Resources, Usage};
 pub use time::Timestamp;

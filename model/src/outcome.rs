@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, AttemptId, BlobId, BuildId, BuildRecord, BuildState, Digest, Item, NarHash, Timestamp,
+    AgentId, AttemptId, BlobId, BuildId, BuildRecord, BuildState, Choice, Digest, Item, NarHash,
+    Timestamp, Usage,
 };
 
 /// An attempt that an agent holds.
@@ -19,6 +20,9 @@ pub struct AttemptRecord {
     pub again: Option<BuildId>,
     /// When it was assigned.
     pub assigned_at: Timestamp,
+    /// Why to this agent, and why then.
+    #[serde(default)]
+    pub choice: Choice,
 }
 
 /// Why a builder's run was no success.
@@ -44,6 +48,8 @@ pub enum FailureKind {
     BadOutput,
     /// Something else, said in the message.
     Other,
+    /// It was killed, and the machine had no memory left.
+    OutOfMemory,
 }
 
 /// What kept an attempt from running the builder.
@@ -115,6 +121,12 @@ pub struct AttemptSummary {
     pub outcome: AttemptOutcome,
     /// Its log, as the builder wrote it.
     pub log: Option<BlobId>,
+    /// What it used.
+    #[serde(default)]
+    pub usage: Usage,
+    /// Why it was given to this agent, and why then.
+    #[serde(default)]
+    pub choice: Choice,
 }
 
 /// An output that an attempt made.

@@ -109,8 +109,10 @@ impl Agent {
                 exclusive: Vec::new(),
                 parallel: self.machine.slots,
                 ahead: self.machine.ahead,
+                resources: grange_model::Resources::new(),
+                admission: grange_coordinator_core::Admission::default(),
             },
-            load: 0,
+            health: grange_coordinator_core::Health::default(),
             attempts: self
                 .holds
                 .iter()

@@ -241,7 +241,11 @@ impl<'a> Farm<'a> {
             ticket,
             agent: self.agents[at].id(),
             attempt,
-            report: Report::Succeeded { outputs, log: None },
+            report: Report::Succeeded {
+                outputs,
+                log: None,
+                usage: grange_model::Usage::default(),
+            },
         });
         self.start_next(at);
     }
@@ -366,6 +370,7 @@ impl<'a> Farm<'a> {
             again: false,
             inputs: true,
             cause: None,
+            resources: grange_model::Resources::new(),
         };
         places.into_iter().map(spec).collect()
     }

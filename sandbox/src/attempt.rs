@@ -31,7 +31,16 @@ pub(crate) struct Attempt<'a> {
 #[derive(Debug)]
 pub(crate) struct Made {
     pub outputs: Vec<Finished>,
+    /// The most bytes of memory that any one process had, if there was one.
+    pub peak_memory: Option<u64>,
     pub guard: Place,
+}
+
+/// A builder that has run well.
+struct Run {
+    /// Whose the outputs must be, if not ours.
+    owner: Option<u32>,
+    peak_memory: Option<u64>,
 }
 
 /// The directories of a build and the user that it runs as. In this order: the user is free again when nothing of its
@@ -56,7 +65,7 @@ impl Attempt<'_> {
     pub(crate) async fn run(&self, mut log: Log, stop: &Stop) -> Result<Made, BuildError> {
         let place = self.place()?;
         match self.make(&place, &mut log, stop).await {
-            Ok(owner) => self.finish(place, owner).await,
+            Ok(ran) => self.finish(place, ran).await,
             Err(error) => {
                 place.remove().await;
                 Err(error)
@@ -64,19 +73,23 @@ impl Attempt<'_> {
         }
     }
 
-    /// Runs the builder; returns whose the outputs must be, if not ours.
-    async fn make(
-        &self,
-        place: &Place,
-        log: &mut Log,
-        stop: &Stop,
-    ) -> Result<Option<u32>, BuildError> {
+    /// Runs the builder.
+    async fn make(&self, place: &Place, log: &mut Log, stop: &Stop) -> Result<Run, BuildError> {
         match builtin::Builtin::of(&self.job.derivation) {
-            Some(builtin) => builtin?.run(self, place, log, stop).await,
+            Some(builtin) => {
+                let owner = builtin?.run(self, place, log, stop).await?;
+                Ok(Run {
+                    owner,
+                    peak_memory: None,
+                })
+            }
             None => {
                 let plan = self.plan(place)?;
-                self.run_plan(&plan, log, stop).await?;
-                Ok(place.user.is_other().then_some(place.user.outside().uid))
+                let peak_memory = self.run_plan(&plan, log, stop).await?;
+                Ok(Run {
+                    owner: place.user.is_other().then_some(place.user.outside().uid),
+                    peak_memory: Some(peak_memory),
+                })
             }
         }
     }
@@ -211,7 +224,7 @@ impl Attempt<'_> {
         plan: &Plan,
         log: &mut Log,
         stop: &Stop,
-    ) -> Result<(), BuildError> {
+    ) -> Result<u64, BuildError> {
         let config = &self.shared.config;
         let runner = Runner {
             helper: &config.helper,
@@ -225,16 +238,18 @@ impl Attempt<'_> {
             .map_err(|error| cannot("run the sandbox", &error))?;
         let limits = self.job.limits;
         match ran {
-            Ran::Ended(End::Exited(0)) => Ok(()),
-            Ran::Ended(End::Exited(code)) => Err(failed(
-                FailureKind::Exit(code),
-                format!("the builder exited with status {code}"),
-            )),
-            Ran::Ended(End::Signaled(signal)) => Err(failed(
-                FailureKind::Signal(signal),
-                format!("the builder was ended by signal {signal}"),
-            )),
-            Ran::Ended(End::NotRun(obstacle)) => Err(self.not_run(obstacle)),
+            Ran::Ended { end, peak_memory } => match end {
+                End::Exited(0) => Ok(peak_memory),
+                End::Exited(code) => Err(failed(
+                    FailureKind::Exit(code),
+                    format!("the builder exited with status {code}"),
+                )),
+                End::Signaled(signal) => Err(failed(
+                    FailureKind::Signal(signal),
+                    format!("the builder was ended by signal {signal}"),
+                )),
+                End::NotRun(obstacle) => Err(self.not_run(obstacle)),
+            },
             Ran::Timeout => {
                 let message = format!("the builder ran for more than {} ms", limits.timeout_ms);
                 Err(failed(FailureKind::Timeout, message))
@@ -279,7 +294,7 @@ impl Attempt<'_> {
     }
 
     /// Looks at the outputs, on a thread that may block.
-    async fn finish(&self, place: Place, owner: Option<u32>) -> Result<Made, BuildError> {
+    async fn finish(&self, place: Place, ran: Run) -> Result<Made, BuildError> {
         let derivation = Arc::clone(&self.job.derivation);
         let (path, inputs): (StorePath, Vec<StorePath>) =
             (self.job.path.clone(), self.job.inputs.clone());
@@ -290,10 +305,11 @@ impl Attempt<'_> {
                 path: &path,
                 inputs: &inputs,
                 outputs,
-                owner,
+                owner: ran.owner,
             };
             Ok(Made {
                 outputs: finisher.finish()?,
+                peak_memory: ran.peak_memory,
                 guard: place,
             })
         };

@@ -96,10 +96,13 @@ impl Builder for SandboxBuilder {
             &finished.outputs,
             &self.shared.store,
         )?;
-        let made = self.shared.register(finished.outputs).await;
+        let outputs = self.shared.register(finished.outputs).await;
         finished.guard.remove().await;
         drop(hold);
-        made
+        Ok(Built {
+            outputs: outputs?,
+            peak_memory: finished.peak_memory,
+        })
     }
 }
 
@@ -183,7 +186,7 @@ impl Shared {
         }
     }
 
-    async fn register(&self, outputs: Vec<Finished>) -> Result<Built, BuildError> {
+    async fn register(&self, outputs: Vec<Finished>) -> Result<Vec<MadeOutput>, BuildError> {
         let store = Arc::clone(self.store.inner());
         let registered = tokio::task::spawn_blocking(move || {
             let (names, items): (Vec<_>, Vec<_>) =
@@ -219,6 +222,6 @@ impl Shared {
                 references: info.references,
             });
         }
-        Ok(Built { outputs: made })
+        Ok(made)
     }
 }

@@ -129,7 +129,11 @@ pub(crate) enum Report {
     /// The program runs.
     Started,
     /// Nothing runs any more.
-    Ended(End),
+    Ended {
+        end: End,
+        /// The most bytes of memory that any one process of it had.
+        peak_memory: u64,
+    },
 }
 
 /// How it ended.

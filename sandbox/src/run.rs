@@ -23,7 +23,11 @@ const LOG_PIECE: usize = 64 * 1024;
 /// How a run ended.
 #[derive(Debug)]
 pub(crate) enum Ran {
-    Ended(End),
+    Ended {
+        end: End,
+        /// The most bytes of memory that any one process of it had.
+        peak_memory: u64,
+    },
     /// It took too long.
     Timeout,
     /// It was silent for too long.
@@ -61,7 +65,7 @@ impl Runner<'_> {
                 biased;
                 () = self.stop.stopped() => Ok(Ran::Stopped),
                 ended = all => match ended {
-                    Ok((end, ())) => Ok(Ran::Ended(end)),
+                    Ok((ended, ())) => Ok(ended),
                     Err(Cut::TooMuchLog) => Ok(Ran::TooMuchLog),
                     Err(Cut::Io(error)) => Err(error),
                 },
@@ -121,7 +125,7 @@ impl Drop for Running {
     }
 }
 
-async fn hear(control: &mut UnixStream, activity: &Activity) -> io::Result<End> {
+async fn hear(control: &mut UnixStream, activity: &Activity) -> io::Result<Ran> {
     loop {
         let mut length = [0; 4];
         control.read_exact(&mut length).await.map_err(|error| match error.kind() {
@@ -135,7 +139,7 @@ async fn hear(control: &mut UnixStream, activity: &Activity) -> io::Result<End> 
         control.read_exact(&mut frame).await?;
         match decode_frame(&frame)? {
             Report::Started => activity.started(),
-            Report::Ended(end) => return Ok(end),
+            Report::Ended { end, peak_memory } => return Ok(Ran::Ended { end, peak_memory }),
         }
     }
 }

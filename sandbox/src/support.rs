@@ -97,19 +97,23 @@ pub async fn check_support(helper: &Helper) -> Result<(), NotSupported> {
         .await
         .map_err(NotSupported::Helper)?
     {
-        Ran::Ended(End::NotRun(Obstacle::Namespaces { missing, errno })) => {
-            Err(NotSupported::Namespaces {
-                advice: advice(&missing),
-                missing,
-                source: io::Error::from_raw_os_error(errno),
-            })
-        }
-        Ran::Ended(End::NotRun(Obstacle::Step { what, errno })) => Err(NotSupported::Step {
+        Ran::Ended {
+            end: End::NotRun(Obstacle::Namespaces { missing, errno }),
+            ..
+        } => Err(NotSupported::Namespaces {
+            advice: advice(&missing),
+            missing,
+            source: io::Error::from_raw_os_error(errno),
+        }),
+        Ran::Ended {
+            end: End::NotRun(Obstacle::Step { what, errno }),
+            ..
+        } => Err(NotSupported::Step {
             step: what,
             source: io::Error::from_raw_os_error(errno),
         }),
         // Without a program, the child ends with the status of a failure after it has done everything else.
-        Ran::Ended(_) => Ok(()),
+        Ran::Ended { .. } => Ok(()),
         other => Err(NotSupported::Helper(io::Error::other(format!(
             "the probe ended with {other:?}"
         )))),

@@ -1,7 +1,7 @@
 //! `result.json`: how an attempt ended, for the next run of the agent.
 
 use grange_interfaces::message::{Report, ReportedOutput};
-use grange_model::{BuildId, FailureKind};
+use grange_model::{BuildId, FailureKind, Usage};
 use serde::{Deserialize, Serialize};
 
 /// The version that this agent writes, and the only one that it reads.
@@ -17,6 +17,9 @@ pub(crate) struct SpooledResult {
     pub(crate) builds: Vec<BuildId>,
     /// Bytes of the log file.
     pub(crate) log_size: u64,
+    /// What the attempt used.
+    #[serde(default)]
+    pub(crate) usage: Usage,
     pub(crate) outcome: SpooledOutcome,
 }
 
@@ -53,12 +56,17 @@ impl SpooledResult {
         match &self.outcome {
             SpooledOutcome::Succeeded { outputs } => {
                 let outputs = outputs.iter().map(SpooledOutput::reported).collect();
-                Report::Succeeded { outputs, log_size }
+                Report::Succeeded {
+                    outputs,
+                    log_size,
+                    usage: self.usage,
+                }
             }
             SpooledOutcome::Failed { kind, message } => Report::Failed {
                 kind: kind.clone(),
                 message: message.clone(),
                 log_size,
+                usage: self.usage,
             },
         }
     }
@@ -109,7 +117,8 @@ mod tests {
     fn version_1_can_be_read_and_is_what_is_written() {
         let read: SpooledResult = serde_json::from_str(GOLDEN).unwrap();
         assert_eq!(read.outputs()[0].file, "0.nar.zst");
-        let golden: serde_json::Value = serde_json::from_str(GOLDEN).unwrap();
+        let mut golden: serde_json::Value = serde_json::from_str(GOLDEN).unwrap();
+        golden["usage"] = serde_json::json!({ "build_ms": null, "peak_memory": null });
         assert_eq!(serde_json::to_value(&read).unwrap(), golden);
         let failed = r#"{"failed":{"kind":{"exit":1},"message":"no"}}"#;
         let read: SpooledOutcome = serde_json::from_str(failed).unwrap();

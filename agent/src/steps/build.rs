@@ -9,12 +9,13 @@ use futures::future::{FusedFuture, FutureExt};
 use grange_agent_core::Input;
 use grange_fail_points::{Point, reach};
 use grange_interfaces::{BuildError, Built, Job, Log, Stop};
-use grange_model::SetupProblem;
+use grange_model::{FailureKind, SetupProblem, Usage};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
 use super::{Problem, SetupFailure, StepError};
 use crate::context::{AttemptEnd, AttemptLog, Context, Ready};
+use crate::health::memory_kills;
 use crate::log::{pump, send_live};
 use crate::pause::pause;
 use crate::shared::Shared;
@@ -43,9 +44,16 @@ pub(crate) async fn build(shared: &Shared, context: &Context) -> Option<Input> {
     info!(%attempt, derivation = %job.path, "building");
     let began = shared.clock.now();
     reach(Point::BuildBegun);
+    let kills = memory_kills();
     let result = run(shared, context, &job, &log).await;
+    let killed = memory_kills() > kills;
     reach(Point::BuildEnded);
-    context.state().took = shared.clock.now().since(began);
+    let took = shared.clock.now().since(began);
+    context.state().took = took;
+    context.state().usage = Usage {
+        build_ms: u64::try_from(took.as_millis()).ok(),
+        peak_memory: result.as_ref().ok().and_then(|built| built.peak_memory),
+    };
     drop(claim);
     let end = match result {
         Ok(built) => match check(&job, &built) {
@@ -55,6 +63,11 @@ pub(crate) async fn build(shared: &Shared, context: &Context) -> Option<Input> {
                 return Some(StepError::Setup(failure).into_input(context));
             }
         },
+        Err(BuildError::Failed { kind, message }) if killed && may_be_killed(&kind) => {
+            let message =
+                format!("{message}; meanwhile the kernel killed a process for want of memory");
+            AttemptEnd::Failed(FailureKind::OutOfMemory, message)
+        }
         Err(BuildError::Failed { kind, message }) => AttemptEnd::Failed(kind, message),
         Err(BuildError::Setup { problem, message }) => {
             let failure = setup_failure(&job, problem, message);
@@ -68,6 +81,11 @@ pub(crate) async fn build(shared: &Shared, context: &Context) -> Option<Input> {
     };
     context.state().end = Some(end);
     Some(Input::Finished(attempt))
+}
+
+/// Whether a builder ends so if a process of it is killed.
+fn may_be_killed(kind: &FailureKind) -> bool {
+    matches!(kind, FailureKind::Exit(_) | FailureKind::Signal(_))
 }
 
 async fn run(

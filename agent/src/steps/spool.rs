@@ -47,6 +47,7 @@ pub(crate) async fn spooled(
         derivation: context.assignment.derivation.clone(),
         builds: context.assignment.builds.clone(),
         log_size,
+        usage: context.state().usage,
         outcome,
     });
     let durable = context.state().took >= shared.config.durable_after;

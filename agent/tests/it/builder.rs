@@ -51,6 +51,7 @@ impl Player {
         });
         Built {
             outputs: outputs.collect(),
+            peak_memory: None,
         }
     }
 

@@ -242,7 +242,9 @@ impl Farm {
             }
             let log = state.logs.get(&attempt).map_or(0, Vec::len) as u64;
             match &report {
-                Report::Succeeded { outputs, log_size } => {
+                Report::Succeeded {
+                    outputs, log_size, ..
+                } => {
                     assert_eq!(*log_size, log, "the log is whole");
                     for output in outputs {
                         let key = (attempt, output.name.clone(), output.file_hash.clone());

@@ -32,7 +32,12 @@ async fn a_build_with_inputs_outputs_and_a_log() {
     );
     rig.assign_with(1, &derivation, inputs, vec![]);
     let running = rig.start();
-    let Report::Succeeded { outputs, log_size } = rig.report(1).await else {
+    let Report::Succeeded {
+        outputs,
+        log_size,
+        usage,
+    } = rig.report(1).await
+    else {
         panic!("it did not succeed: {:?}", rig.farm.state().reports)
     };
     assert_eq!(
@@ -43,6 +48,7 @@ async fn a_build_with_inputs_outputs_and_a_log() {
         ["lib", "out"]
     );
     assert_eq!(log_size, 12);
+    assert!(usage.build_ms.is_some());
     assert_eq!(rig.farm.state().logs[&id(1)], b"hello\nworld\n");
     assert_eq!(
         *rig.store.imported.lock().unwrap(),

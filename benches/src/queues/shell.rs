@@ -98,7 +98,11 @@ impl Way for CoreWay<'_> {
             ticket,
             agent: self.agents[agent].id,
             attempt,
-            report: Report::Succeeded { outputs, log: None },
+            report: Report::Succeeded {
+                outputs,
+                log: None,
+                usage: grange_model::Usage::default(),
+            },
         });
         let replies = self.shell.settle();
         let took = begun.elapsed();
@@ -117,7 +121,7 @@ impl Way for CoreWay<'_> {
             session: SessionId(Uuid::from_u128(1)),
             revision: agent.revision,
             capacity: agent.capacity.clone(),
-            load: 0,
+            health: grange_coordinator_core::Health::default(),
             attempts: Vec::new(),
             wait_ms: 0,
         };
@@ -170,6 +174,8 @@ impl Agent {
                 exclusive: Vec::new(),
                 parallel: 1,
                 ahead: 0,
+                resources: grange_model::Resources::new(),
+                admission: grange_coordinator_core::Admission::default(),
             },
             revision: 0,
             holds: None,
@@ -192,6 +198,7 @@ fn spec(builds: &Builds, build: u32) -> BuildSpec {
         again: false,
         inputs: true,
         cause: None,
+        resources: grange_model::Resources::new(),
     }
 }
 

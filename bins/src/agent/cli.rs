@@ -7,7 +7,7 @@ use grange_derivation::StoreDir;
 use grange_model::AgentId;
 use serde::Deserialize;
 
-use crate::cli::{KeyValue, parse_key_value};
+use crate::cli::{KeyValue, Resource, parse_hundredths, parse_key_value, parse_resource};
 use crate::sizes::parse_size;
 use crate::upstream::SubstituteFlags;
 
@@ -68,6 +68,26 @@ pub struct Flags {
     /// How many builds more are prepared meanwhile, so that their inputs are there [default: 1]
     #[arg(long, value_name = "N")]
     pub ahead: Option<u32>,
+    /// How much it has of what builds use up, such as cores=16, memory=64G, disk=500G or licence=2; may be given several
+    /// times. Builds get no more of it than there is [default: nothing is counted]
+    #[arg(long = "resource", value_name = "NAME=AMOUNT", value_parser = parse_resource)]
+    pub resources: Vec<Resource>,
+    /// Take nothing new above this 1-minute load average [default: no limit]
+    #[arg(long, value_name = "LOAD", value_parser = parse_hundredths)]
+    pub max_load: Option<u32>,
+    /// Take nothing new while all processes wait for memory in more than this percentage of time (full avg10 of
+    /// /proc/pressure/memory) [default: no limit]
+    #[arg(long, value_name = "PERCENT", value_parser = parse_hundredths)]
+    pub max_memory_pressure: Option<u32>,
+    /// The same for disks (full avg10 of /proc/pressure/io) [default: no limit]
+    #[arg(long, value_name = "PERCENT", value_parser = parse_hundredths)]
+    pub max_io_pressure: Option<u32>,
+    /// The same for processors, if anybody waits (some avg10 of /proc/pressure/cpu) [default: no limit]
+    #[arg(long, value_name = "PERCENT", value_parser = parse_hundredths)]
+    pub max_cpu_pressure: Option<u32>,
+    /// Take nothing new with less free where the store lies, such as 10G [default: no limit]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub min_disk_free: Option<u64>,
     /// What NIX_BUILD_CORES says to builds; 0 is all [default: 0]
     #[arg(long, value_name = "N")]
     pub cores: Option<u32>,

@@ -35,6 +35,19 @@ pub struct ConfigFile {
     pub max_parallel_builds: Option<u32>,
     /// How many builds more are prepared meanwhile.
     pub ahead: Option<u32>,
+    /// How much it has of what builds use up: numbers, or sizes.
+    #[serde(default)]
+    pub resources: Tags,
+    /// Nothing new above this load average.
+    pub max_load: Option<f64>,
+    /// Nothing new above this percentage of time in which all wait for memory.
+    pub max_memory_pressure: Option<f64>,
+    /// Nothing new above this percentage of time in which all wait for disks.
+    pub max_io_pressure: Option<f64>,
+    /// Nothing new above this percentage of time in which somebody waits for a processor.
+    pub max_cpu_pressure: Option<f64>,
+    /// Nothing new with less free where the store lies.
+    pub min_disk_free: Option<String>,
     /// What `NIX_BUILD_CORES` says to builds.
     pub cores: Option<u32>,
     /// CA certificates to trust.

@@ -6,12 +6,14 @@ use std::time::Duration;
 use grange_agent::AgentConfig;
 use grange_daemon_protocol::{BuilderConfig, DaemonConfig};
 use grange_derivation::StoreDir;
+use grange_interfaces::message::Admission;
+use grange_model::Resources;
 use grange_sandbox::{ProcessLimits, SandboxConfig, StoreConfig};
 use grange_transport_http::CoordinatorUrl;
 
 use super::cli::{BuilderKind, Flags};
 use super::file::{ConfigFile, SandboxSection};
-use crate::cli::tags;
+use crate::cli::{parse_hundredths, parse_resource, tags};
 use crate::connect::{parse_url, read_secret};
 use crate::durations::parse_duration;
 use crate::failure;
@@ -156,6 +158,8 @@ fn configure(agent: &mut AgentConfig, flags: &Flags, file: &ConfigFile) -> anyho
         .or(file.max_parallel_builds)
         .unwrap_or(agent.parallel);
     agent.ahead = flags.ahead.or(file.ahead).unwrap_or(agent.ahead);
+    agent.resources = resources(flags, file)?;
+    agent.admission = admission(flags, file)?;
     agent.cores = flags.cores.or(file.cores).unwrap_or(agent.cores);
     agent.uploads = file.uploads.unwrap_or(agent.uploads);
     agent.results = file.results.unwrap_or(agent.results);
@@ -181,6 +185,46 @@ fn configure(agent: &mut AgentConfig, flags: &Flags, file: &ConfigFile) -> anyho
         }
     }
     Ok(())
+}
+
+fn resources(flags: &Flags, file: &ConfigFile) -> anyhow::Result<Resources> {
+    let named = file.resources.iter().map(|(name, amount)| {
+        let pair = format!("{name}={amount}");
+        parse_resource(&pair).map_err(|error| failure::config(format!("resources: {error}")))
+    });
+    let mut all = named.collect::<Result<Vec<_>, _>>()?;
+    all.extend(flags.resources.iter().cloned());
+    Ok(crate::cli::resources(&all))
+}
+
+fn admission(flags: &Flags, file: &ConfigFile) -> anyhow::Result<Admission> {
+    let choose = |name: &str, flag: Option<u32>, number: Option<f64>| match (flag, number) {
+        (None, Some(number)) => parse_hundredths(&number.to_string())
+            .map(Some)
+            .map_err(|error| failure::config(format!("{name}: {error}"))),
+        (flag, _) => Ok(flag),
+    };
+    let free = file.min_disk_free.as_deref().map(parse_size).transpose();
+    let free = free.map_err(|error| failure::config(format!("min-disk-free: {error}")))?;
+    Ok(Admission {
+        max_load: choose("max-load", flags.max_load, file.max_load)?,
+        max_cpu_pressure: choose(
+            "max-cpu-pressure",
+            flags.max_cpu_pressure,
+            file.max_cpu_pressure,
+        )?,
+        max_memory_pressure: choose(
+            "max-memory-pressure",
+            flags.max_memory_pressure,
+            file.max_memory_pressure,
+        )?,
+        max_io_pressure: choose(
+            "max-io-pressure",
+            flags.max_io_pressure,
+            file.max_io_pressure,
+        )?,
+        min_disk_free: flags.min_disk_free.or(free),
+    })
 }
 
 fn sandbox(flags: &Flags, section: SandboxSection) -> anyhow::Result<SandboxConfig> {
@@ -229,14 +273,15 @@ mod tests {
         let file = directory.path().join("agent.toml");
         let text = format!(
             "coordinator = \"http://127.0.0.1:1\"\nuuid = \"{UUID}\"\npassword-file = \"password\"\n\
-             state-dir = \"state\"\nahead = 3\nmin-free = \"2G\"\nmax-parallel-builds = 7\nwait = \"5s\"\n\
-             [tags]\nroom = \"cellar\"\n[sandbox]\nstore-dir = \"/nix/store\"\nmax-open-files = 9\n"
+             state-dir = \"state\"\nmax-load = 12.5\nahead = 3\nmin-free = \"2G\"\nmax-parallel-builds = 7\nwait = \"5s\"\n\
+             [resources]\nmemory = \"64G\"\nlicence = \"2\"\n[tags]\nroom = \"cellar\"\n[sandbox]\nstore-dir = \"/nix/store\"\nmax-open-files = 9\n"
         );
         std::fs::write(&file, text).unwrap();
         std::fs::write(directory.path().join("password"), "secret\n").unwrap();
         let flags = Flags {
             config: Some(file),
             max_parallel_builds: Some(2),
+            resources: vec![parse_resource("licence=3").unwrap()],
             ..Flags::default()
         };
         let settings = Settings::new(&flags).unwrap();
@@ -246,6 +291,9 @@ mod tests {
         assert_eq!(settings.agent.min_free, Some(2 << 30));
         assert!(!settings.agent.min_free_dry_run);
         assert_eq!(settings.agent.tags["room"], "cellar");
+        assert_eq!(settings.agent.resources["memory"], 64 << 30);
+        assert_eq!(settings.agent.resources["licence"], 3);
+        assert_eq!(settings.agent.admission.max_load, Some(1_250));
         let BuilderSettings::Sandbox { store, sandbox } = settings.builder else {
             panic!("the sandbox is the default");
         };

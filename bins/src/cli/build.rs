@@ -8,21 +8,21 @@ use clap::{Args, Subcommand};
 use grange_derivation::StorePath;
 use grange_model::{BuildId, BuildState};
 
-use super::values::{KeyValue, parse_key_value};
+use super::values::{KeyValue, Resource, parse_key_value, parse_resource};
 use crate::durations::parse_duration;
 
 /// `grange build`.
 #[derive(Debug, Args)]
 #[command(subcommand_precedence_over_arg = true)]
 #[command(
-    override_usage = "grange build [OPTIONS] DRV...\n       grange build UUID show|log|cancel [OPTIONS]"
+    override_usage = "grange build [OPTIONS] DRV...\n       grange build UUID show|why|log|cancel [OPTIONS]"
 )]
 #[command(
     long_about = "Build derivations, or look at, read and cancel a build\n\n\
     With derivations: sends what the coordinator lacks of their closures, asks for builds and prints their UUIDs, one \
     a line. With --wait it shows progress and ends when all have ended, with status 0 if all were built, else 2 if one \
     failed, 3 if a dependency of one failed, 4 if one was canceled.\n\n\
-    With the UUID of a build and `show`, `log` or `cancel`: does that. A file that is called like one of these is \
+    With the UUID of a build and `show`, `why`, `log` or `cancel`: does that. A file that is called like one of these is \
     written ./show."
 )]
 #[command(after_help = "Example:\n  \
@@ -60,6 +60,10 @@ pub struct BuildOptions {
     /// What the agent must offer; may be given several times
     #[arg(long, value_name = "K=V", value_parser = parse_key_value)]
     pub requires: Vec<KeyValue>,
+    /// What it uses up while it runs, such as cores=4, memory=16G or licence=1; may be given several times [default: as
+    /// builds of that name did before]
+    #[arg(long = "resource", value_name = "NAME=AMOUNT", value_parser = parse_resource)]
+    pub resources: Vec<Resource>,
     /// How long the builder may run, such as 90s, 10m, 2h [default: the coordinator's]
     #[arg(long, value_name = "D", value_parser = parse_duration)]
     pub timeout: Option<Duration>,
@@ -105,6 +109,9 @@ pub enum BuildAction {
     /// Show where the build stands, and why
     #[command(after_help = "Example:\n  grange build 01938f4e-6b1c-7c3e-9f5b-0c2d8e4f6a10 show")]
     Show,
+    /// Say what stands between the build and its end, back to the root causes, and what would get it going
+    #[command(after_help = "Example:\n  grange build 01938f4e-6b1c-7c3e-9f5b-0c2d8e4f6a10 why")]
+    Why,
     /// Print the log of the build's newest attempt, byte by byte as the builder wrote it
     #[command(
         after_help = "Example:\n  grange build 01938f4e-6b1c-7c3e-9f5b-0c2d8e4f6a10 log --follow"

@@ -20,7 +20,9 @@ pub use local::{
 };
 pub use simulate::SimulateArgs;
 pub use substitutes::{CheckArgs, SubstitutesCommand};
-pub use values::{KeyValue, parse_key_value, tags};
+pub use values::{
+    KeyValue, Resource, parse_hundredths, parse_key_value, parse_resource, resources, tags,
+};
 
 use std::path::PathBuf;
 

@@ -6,7 +6,7 @@ use grange_model::AgentId;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::show::pairs;
+use super::show::{amounts, pairs};
 use crate::cli::{AgentAction, AgentArgs, AgentNew, AgentsCommand, Global, PasswordCommand, tags};
 use crate::connect::connect;
 use crate::failure::{self, Exit};
@@ -158,6 +158,11 @@ fn text(agent: &AgentView) -> String {
         "load",
         format!("{}.{:02}", agent.load / 100, agent.load % 100),
     );
+    line("has", amounts(&agent.resources));
+    line("uses", amounts(&agent.used));
+    for sentence in &agent.pressure {
+        line("takes nothing", format!(" new: {sentence}"));
+    }
     line("passwords", agent.passwords.to_string());
     lines.join("\n")
 }

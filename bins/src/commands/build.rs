@@ -4,7 +4,7 @@ use grange_interfaces::message::Submission;
 use grange_model::BuildId;
 use serde_json::json;
 
-use super::{log, show, submit};
+use super::{log, show, submit, why};
 use crate::cli::{BuildAction, BuildArgs, BuildOptions, Global, Target};
 use crate::connect::connect;
 use crate::failure::{self, Exit};
@@ -33,6 +33,7 @@ pub(super) async fn run(global: &Global, args: BuildArgs, output: Output) -> any
     let (client, _) = connect(global).await?;
     match action {
         BuildAction::Show => show::build(&client, build, output).await?,
+        BuildAction::Why => why::build(&client, build, output).await?,
         BuildAction::Log { follow, offset } => {
             log::print(&client, build, offset, follow, output).await?
         }
@@ -45,7 +46,7 @@ fn files(targets: Vec<Target>) -> anyhow::Result<Vec<std::path::PathBuf>> {
     let file = |target| match target {
         Target::File(file) => Ok(file),
         Target::Build(build) => Err(failure::usage(format!(
-            "what shall be done with build {build}? Write `grange build {build} show`, `log` or `cancel`"
+            "what shall be done with build {build}? Write `grange build {build} show`, `why`, `log` or `cancel`"
         ))),
     };
     targets.into_iter().map(file).collect()

@@ -18,6 +18,7 @@ mod simulate;
 mod submit;
 mod substitutes;
 mod wait;
+mod why;
 
 pub use run::{main, usage_error};
 pub(crate) use wait::summary;

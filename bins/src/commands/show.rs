@@ -2,10 +2,11 @@
 
 use grange_coordinator::client::Client;
 use grange_interfaces::message::BuildView;
-use grange_model::BuildId;
+use grange_model::{BuildId, DISK, MEMORY};
 
 use crate::durations::show_milliseconds;
 use crate::output::{Output, show_time};
+use crate::sizes::show_size;
 
 pub(super) async fn build(client: &Client, build: BuildId, output: Output) -> anyhow::Result<()> {
     let view = client.build(build).await?;
@@ -51,6 +52,7 @@ fn text(view: &BuildView) -> String {
     );
     line("tags", pairs(&summary.tags));
     line("requires", pairs(&view.requires));
+    line("uses", amounts(&view.resources));
     line(
         "limits",
         format!(
@@ -85,6 +87,12 @@ fn text(view: &BuildView) -> String {
                 "{} by agent {}: {}{took}{message}",
                 attempt.id, attempt.agent, attempt.state
             ),
+        );
+        line("", attempt.choice.clone());
+        let memory = attempt.usage.peak_memory.map(show_size);
+        line(
+            "",
+            memory.map_or_else(String::new, |size| format!("used {size} of memory at most")),
         );
     }
     for failure in &view.setup_failures {
@@ -126,6 +134,15 @@ fn text(view: &BuildView) -> String {
         );
     }
     lines.join("\n")
+}
+
+/// `name=amount, name=amount`.
+pub(super) fn amounts(resources: &grange_model::Resources) -> String {
+    let amounts = resources.iter().map(|(name, amount)| match name.as_str() {
+        MEMORY | DISK => format!("{name}={}", show_size(*amount)),
+        _ => format!("{name}={amount}"),
+    });
+    amounts.collect::<Vec<_>>().join(", ")
 }
 
 /// `key=value key=value`.

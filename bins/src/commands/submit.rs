@@ -13,7 +13,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{resolve, wait};
-use crate::cli::{BuildOptions, Global, tags};
+use crate::cli::{BuildOptions, Global, resources, tags};
 use crate::connect::connect;
 use crate::durations::milliseconds;
 use crate::failure::{self, Exit};
@@ -110,6 +110,7 @@ async fn submit(
         priority: options.priority,
         tags: tags(&options.tags),
         requires: tags(&options.requires),
+        resources: resources(&options.resources),
         timeout_ms: options.timeout.map(milliseconds),
         max_silent_ms: options.max_silent.map(milliseconds),
         again: options.again,

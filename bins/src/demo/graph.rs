@@ -58,6 +58,7 @@ impl Graph {
             max_silent_ms: None,
             again: false,
             no_inputs: false,
+            resources: grange_model::Resources::new(),
         };
         self.demo.derivations.iter().map(request).collect()
     }

@@ -1,7 +1,7 @@
 //! Sessions, leases, revival and races.
 
 use grange_coordinator_core::{
-    AgentChange, AttemptPhase, Denied, DeniedWhy, Exchange, Input, Reply, Report,
+    AgentChange, AttemptPhase, Denied, DeniedWhy, Exchange, Input, Reply, Report, Why,
 };
 use grange_model::{AttemptOutcome, BuildState};
 
@@ -16,7 +16,7 @@ fn exchange(session: u128, revision: u64) -> Exchange {
         session: session_id(session),
         revision,
         capacity: capacity(1),
-        load: 0,
+        health: grange_coordinator_core::Health::default(),
         attempts: Vec::new(),
         wait_ms: 0,
     }
@@ -141,6 +141,7 @@ fn reports_of_others_and_late_ones_are_refused() {
     let wrong = Report::Succeeded {
         outputs: Vec::new(),
         log: None,
+        usage: grange_model::Usage::default(),
     };
     let reply = world.report(1, assignment.attempt, wrong);
     assert_eq!(why(reply), DeniedWhy::Wrong);
@@ -266,12 +267,10 @@ fn a_paused_agent_gets_nothing_new() {
     world.build(spec(1, "a"));
     let ticket = world.exchange(1, capacity(1), &[], 20_000);
     assert_eq!(world.told(ticket), None);
-    let why = world.core.why(build_id(1));
-    let busy = grange_coordinator_core::Why::AgentsBusy {
-        fitting: 1,
-        paused: 1,
+    let Why::Queued(why) = world.core.why(build_id(1)) else {
+        panic!("it is ready");
     };
-    assert_eq!(why, busy);
+    assert_eq!((why.fitting, why.paused, why.full), (1, 1, 0));
     world.change_agent(1, AgentChange::Pause(false));
     assert_eq!(world.told(ticket).unwrap().assign.len(), 1);
 }

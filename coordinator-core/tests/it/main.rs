@@ -21,6 +21,7 @@ mod purity;
 mod races;
 mod random;
 mod reopen;
+mod resources;
 mod setup;
 mod slices;
 mod world;

@@ -28,10 +28,15 @@ fn implicit_builds_are_made_for_untried_inputs() {
     assert_eq!(world.build(spec(1, "c")), BuildState::Blocked);
     assert_eq!(world.implicit("a").unwrap().state, BuildState::Ready);
     assert_eq!(world.implicit("b").unwrap().state, BuildState::Blocked);
-    let Why::Blocked { inputs, waits_for } = world.core.why(build_id(1)) else {
+    let Why::Blocked(why) = world.core.why(build_id(1)) else {
         panic!("it is blocked");
     };
-    assert_eq!((inputs, waits_for[0].name.as_str()), (1, "b"));
+    assert_eq!((why.inputs, why.waits_for[0].name.as_str()), (1, "b"));
+    assert_eq!((why.blocked, why.ready, why.running), (1, 1, 0));
+    assert!(why.complete);
+    let roots: Vec<_> = why.roots.iter().map(|it| &*it.derivation.name).collect();
+    assert_eq!(roots, ["a"]);
+    assert_eq!(why.roots[0].problems, ["no agent is present"]);
     assert_eq!(world.work_off(1), ["a", "b", "c"]);
     assert_eq!(world.state(1), BuildState::Succeeded);
 }

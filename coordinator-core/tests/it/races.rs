@@ -75,6 +75,7 @@ fn finish(world: &mut World, number: u128, fails: bool) {
     let report = grange_coordinator_core::Report::Succeeded {
         outputs: outputs.collect(),
         log: None,
+        usage: grange_model::Usage::default(),
     };
     let report = if fails { failure() } else { report };
     do_only(world, |ticket| Input::Report {

@@ -16,10 +16,7 @@ fn a_setup_failure_on_every_agent_backs_off() {
     assert_eq!(world.report(1, first.attempt, report()), Reply::Done);
     // Another agent has not tried.
     assert_eq!(world.state(1), BuildState::Ready);
-    assert!(matches!(
-        world.core.why(build_id(1)),
-        Why::AgentsBusy { .. }
-    ));
+    assert!(matches!(world.core.why(build_id(1)), Why::Queued(_)));
     assert_eq!(world.take(1, 1), []);
     let second = world.take_one(2);
     world.report(2, second.attempt, report());

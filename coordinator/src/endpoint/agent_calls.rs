@@ -28,11 +28,13 @@ impl CoordinatorEndpoint {
             exclusive,
             parallel,
             ahead,
+            resources,
+            admission,
         } = request.capacity;
-        if systems.len() + tags.len() + exclusive.len() > MAX_WORDS {
+        if systems.len() + tags.len() + exclusive.len() + resources.len() > MAX_WORDS {
             return Err(Refusal::new(
                 Fault::Caller,
-                "an agent has at most 1,000 systems and tags",
+                "an agent has at most 1,000 systems, tags and resources",
             ));
         }
         let capacity = core::Capacity {
@@ -41,6 +43,21 @@ impl CoordinatorEndpoint {
             exclusive,
             parallel,
             ahead,
+            resources,
+            admission: core::Admission {
+                max_load: admission.max_load,
+                max_cpu_pressure: admission.max_cpu_pressure,
+                max_memory_pressure: admission.max_memory_pressure,
+                max_io_pressure: admission.max_io_pressure,
+                min_disk_free: admission.min_disk_free,
+            },
+        };
+        let health = core::Health {
+            load: request.load,
+            cpu_pressure: request.health.cpu_pressure,
+            memory_pressure: request.health.memory_pressure,
+            io_pressure: request.health.io_pressure,
+            disk_free: request.health.disk_free,
         };
         let phase = |phase| match phase {
             Phase::Preparing => core::AttemptPhase::Preparing,
@@ -57,7 +74,7 @@ impl CoordinatorEndpoint {
             session: request.session,
             revision: request.revision,
             capacity,
-            load: request.load,
+            health,
             attempts,
             wait_ms: request.wait_ms,
         };

@@ -129,6 +129,7 @@ fn view(numbered: &NumberedFact, paths: &BTreeMap<Key, String>) -> FactView {
         Fact::Lost { .. } => "lost",
         Fact::Pruned { .. } => "pruned",
         Fact::GoneUpstream { .. } => "gone-upstream",
+        Fact::OutOfMemory { .. } => "out-of-memory",
         Fact::AgentChanged { agent } => {
             view.agent = Some(*agent);
             "agent-changed"

@@ -11,6 +11,7 @@ mod operator;
 mod reports;
 mod submit;
 mod views;
+mod why;
 
 pub(crate) use agent_calls::unexpected;
 pub(crate) use dispatch::CoordinatorEndpoint;

@@ -62,7 +62,11 @@ impl CoordinatorEndpoint {
         // Of what the report names, until it is durable.
         let (mut pins, mut needed) = (Vec::new(), None);
         let (report, refused) = match report {
-            Report::Succeeded { outputs, log_size } => {
+            Report::Succeeded {
+                outputs,
+                log_size,
+                usage,
+            } => {
                 ingest::check_log(&self.shared, id, log_size).await?;
                 let (record, text) = self.derivation(attempt.derivation).await?;
                 let (path, derivation) = parse_record(&record, &text)?;
@@ -81,7 +85,12 @@ impl CoordinatorEndpoint {
                     Ok((outputs, kept)) => {
                         needed = Some(kept);
                         let log = self.seal_log(id, log_size, &mut pins).await?;
-                        (core::Report::Succeeded { outputs, log }, None)
+                        let report = core::Report::Succeeded {
+                            outputs,
+                            log,
+                            usage,
+                        };
+                        (report, None)
                     }
                     Err(Rejected::Refusal(refusal)) => return Err(refusal),
                     Err(Rejected::Foreign(message)) => {
@@ -112,10 +121,17 @@ impl CoordinatorEndpoint {
                 kind,
                 message,
                 log_size,
+                usage,
             } => {
                 ingest::check_log(&self.shared, id, log_size).await?;
                 let log = self.seal_log(id, log_size, &mut pins).await?;
-                (core::Report::Failed { kind, message, log }, None)
+                let report = core::Report::Failed {
+                    kind,
+                    message,
+                    log,
+                    usage,
+                };
+                (report, None)
             }
             Report::SetupFailed {
                 missing,

@@ -19,6 +19,7 @@ const MAX_BUILDS: usize = 1_000;
 /// Longer tags or more of them are no use to anybody.
 const MAX_TAG: usize = 1_024;
 const MAX_TAGS: usize = 64;
+const MAX_RESOURCES: usize = 16;
 
 impl CoordinatorEndpoint {
     /// Which of these are not here.
@@ -109,6 +110,10 @@ impl CoordinatorEndpoint {
                 return wrong("a build has at most 64 tags, of at most 1,024 bytes each");
             }
         }
+        let long = request.resources.keys().any(|name| name.len() > MAX_TAG);
+        if request.resources.len() > MAX_RESOURCES || long {
+            return wrong("a build uses at most 16 resources, of names of at most 1,024 bytes");
+        }
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let defaults = self.shared.config.default_limits;
         Ok(BuildSpec {
@@ -118,6 +123,7 @@ impl CoordinatorEndpoint {
             priority: request.priority.max(i32::MIN + 1),
             tags: request.tags,
             requires: request.requires,
+            resources: request.resources,
             limits: Limits {
                 timeout_ms: request
                     .timeout_ms

@@ -2,14 +2,15 @@
 
 use grange_coordinator_core::{AgentStatus, AttemptPhase, AttemptStatus, BuildStatus, Why};
 use grange_interfaces::message::{
-    AgentView, AttemptView, BuildSummary, BuildView, CauseView, HeldAttempt, OutputView, Phase,
-    SetupFailureView,
+    AgentView, AttemptView, BuildSummary, BuildView, CauseView, Health, HeldAttempt, OutputView,
+    Phase, SetupFailureView,
 };
 use grange_model::{
     AttemptOutcome, AttemptSummary, BuildRecord, BuildState, FinishedBuild, LostReason,
-    SetupFailure,
+    SetupFailure, Usage,
 };
 
+use super::why;
 use crate::convert::path_text;
 
 fn record_summary(
@@ -45,7 +46,8 @@ pub(super) fn finished_summary(build: &FinishedBuild, store: &str) -> BuildSumma
 
 pub(super) fn live(build: BuildStatus, why: &Why, outputs: Vec<OutputView>) -> BuildView {
     let waits_for = match why {
-        Why::Blocked { waits_for, .. } => waits_for
+        Why::Blocked(blocked) => blocked
+            .waits_for
             .iter()
             .map(|item| path_text(&build.store, item))
             .collect(),
@@ -57,9 +59,12 @@ pub(super) fn live(build: BuildStatus, why: &Why, outputs: Vec<OutputView>) -> B
     BuildView {
         derived_priority: build.derived_priority,
         requires: record.spec.requires.clone(),
+        resources: record.spec.resources.clone(),
         timeout_ms: record.spec.limits.timeout_ms,
         max_silent_ms: record.spec.limits.max_silent_ms,
-        reasons: reasons(why),
+        reasons: why::reasons(why),
+        remedies: why::remedies(why),
+        roots: why::roots(why, &build.store),
         waits_for,
         attempts,
         setup_failures: record.setup_failures.iter().map(setup_failure).collect(),
@@ -86,13 +91,16 @@ pub(super) fn finished(build: FinishedBuild, store: &str, outputs: Vec<OutputVie
     BuildView {
         derived_priority: spec.priority,
         requires: spec.requires.clone(),
+        resources: spec.resources.clone(),
         timeout_ms: spec.limits.timeout_ms,
         max_silent_ms: spec.limits.max_silent_ms,
         reasons: Some(build.reason.clone())
             .filter(|reason| !reason.is_empty())
             .into_iter()
             .collect(),
+        remedies: Vec::new(),
         waits_for: Vec::new(),
+        roots: Vec::new(),
         attempts: build.attempts.iter().map(past_attempt).collect(),
         setup_failures: build
             .build
@@ -104,32 +112,6 @@ pub(super) fn finished(build: FinishedBuild, store: &str, outputs: Vec<OutputVie
         outputs,
         summary: finished_summary(&build, store),
     }
-}
-
-fn reasons(why: &Why) -> Vec<String> {
-    let reason = match why {
-        Why::Blocked { inputs: 1, .. } => "1 input is expected".to_owned(),
-        Why::Blocked { inputs, .. } => format!("{inputs} inputs are expected"),
-        Why::AgentsBusy { fitting, paused } if fitting == paused => {
-            format!("every agent that could take it is paused ({paused})")
-        }
-        Why::AgentsBusy { fitting, paused } => {
-            format!(
-                "{} agents could take it, and have no room",
-                fitting - paused
-            )
-        }
-        Why::NobodyOffers { missing } => return missing.clone(),
-        Why::BackedOff { until } => {
-            format!(
-                "every agent that could take it had a setup failure; tried again at {} ms",
-                until.0
-            )
-        }
-        Why::Running => "an agent tries it".to_owned(),
-        _ => return Vec::new(),
-    };
-    vec![reason]
 }
 
 fn setup_failure(failure: &SetupFailure) -> SetupFailureView {
@@ -155,6 +137,8 @@ fn attempt(attempt: &AttemptStatus) -> AttemptView {
         state: state.to_owned(),
         message: String::new(),
         has_log: true,
+        usage: Usage::default(),
+        choice: why::choice(&attempt.record.choice, attempt.record.assigned_at),
     }
 }
 
@@ -174,6 +158,8 @@ fn past_attempt(summary: &AttemptSummary) -> AttemptView {
         state: state.to_owned(),
         message,
         has_log: summary.log.is_some(),
+        usage: summary.usage,
+        choice: why::choice(&summary.choice, summary.assigned_at),
     }
 }
 
@@ -198,7 +184,16 @@ pub(super) fn agent(agent: AgentStatus) -> AgentView {
         exclusive: agent.capacity.exclusive,
         systems: agent.capacity.systems,
         parallel: agent.capacity.parallel,
-        load: agent.load,
+        load: agent.health.load,
+        health: Health {
+            cpu_pressure: agent.health.cpu_pressure,
+            memory_pressure: agent.health.memory_pressure,
+            io_pressure: agent.health.io_pressure,
+            disk_free: agent.health.disk_free,
+        },
+        resources: agent.capacity.resources,
+        used: agent.used,
+        pressure: agent.pressure,
         seen_at_ms: agent.seen_at.map(|at| at.0),
         passwords: u32::try_from(agent.record.passwords.len()).unwrap_or(u32::MAX),
     }

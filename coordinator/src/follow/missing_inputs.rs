@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use grange_interfaces::{Delivery, History, Hook, HookError, Request, StoreError};
 use grange_model::{
-    BuildId, BuildSpec, DerivationRecord, Digest, Fact, Key, Limits, Record, SetupProblem, Tags,
+    BuildId, BuildSpec, DerivationRecord, Digest, Fact, Key, Limits, Record, Resources,
+    SetupProblem, Tags,
 };
 
 /// When an agent reports that inputs are missing, asks for builds of the derivations that make
@@ -126,6 +127,7 @@ impl MissingInputs {
             again: false,
             inputs: true,
             cause: None,
+            resources: Resources::new(),
         }
     }
 }

@@ -33,6 +33,8 @@ impl Agent {
                 exclusive: Vec::new(),
                 parallel: 8,
                 ahead: 0,
+                resources: grange_model::Resources::new(),
+                admission: grange_interfaces::message::Admission::default(),
             },
             session: SessionId(uuid::Uuid::now_v7()),
             revision: 0,
@@ -61,6 +63,7 @@ impl Agent {
             revision: self.revision,
             capacity: self.capacity.clone(),
             load: 0,
+            health: grange_interfaces::message::Health::default(),
             attempts: held.collect(),
             wait_ms,
         };
@@ -181,6 +184,7 @@ impl Agent {
             kind: FailureKind::Exit(1),
             message: message.to_owned(),
             log_size: 0,
+            usage: grange_model::Usage::default(),
         };
         self.report(attempt, report).await
     }
@@ -190,6 +194,7 @@ pub(crate) fn succeeded(made: &[&Made], log_size: usize) -> Report {
     Report::Succeeded {
         outputs: made.iter().map(|made| made.said.clone()).collect(),
         log_size: log_size as u64,
+        usage: grange_model::Usage::default(),
     }
 }
 

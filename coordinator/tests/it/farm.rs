@@ -183,6 +183,7 @@ pub(crate) fn request(derivation: &Instantiated) -> BuildRequest {
         max_silent_ms: None,
         again: false,
         no_inputs: false,
+        resources: grange_model::Resources::new(),
     }
 }
 

@@ -198,6 +198,7 @@ impl Hook for Endless {
             again: false,
             inputs: true,
             cause: None,
+            resources: grange_model::Resources::new(),
         })])
     }
 }

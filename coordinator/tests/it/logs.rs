@@ -299,6 +299,7 @@ async fn a_log_is_followed_through_its_end() {
             kind: grange_model::FailureKind::Exit(1),
             message: "no".into(),
             log_size: said.len() as u64,
+            usage: grange_model::Usage::default(),
         };
         agent.report(attempt, report).await.unwrap();
         assert_eq!(reading.await.unwrap(), said, "{round}");

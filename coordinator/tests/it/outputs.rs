@@ -207,6 +207,7 @@ async fn a_report_before_its_log_is_put_off() {
         kind: grange_model::FailureKind::Exit(1),
         message: "no".into(),
         log_size: 8,
+        usage: grange_model::Usage::default(),
     };
     let refusal = agent.report(attempt, failed()).await.unwrap_err();
     assert_eq!(refusal.fault, Fault::Conflict);

@@ -14,6 +14,7 @@ impl PolicyBench for Bench {
             order: vec![Arc::new(Ageing)],
             placement: Some(Arc::new(SameRack)),
             lookahead: 64,
+            patience: 32,
         }
     }
 

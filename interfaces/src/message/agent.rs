@@ -1,6 +1,6 @@
 //! What agents say and are told.
 
-use grange_model::{AttemptId, BuildId, FailureKind, Limits, SessionId, Tags};
+use grange_model::{AttemptId, BuildId, FailureKind, Limits, Resources, SessionId, Tags, Usage};
 use serde::{Deserialize, Serialize};
 
 use super::ItemView;
@@ -39,6 +39,50 @@ pub struct Capacity {
     pub parallel: u32,
     /// How many more it takes, so that their inputs are there when room is.
     pub ahead: u32,
+    /// How much it has of what builds use up: `cores`, `memory` and `disk` in bytes, tokens of any name.
+    #[serde(default)]
+    pub resources: Resources,
+    /// When it wants nothing new.
+    #[serde(default)]
+    pub admission: Admission,
+}
+
+/// When an agent wants nothing new, however much room it has. What is none does not matter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Admission {
+    /// Above this load, in hundredths.
+    #[serde(default)]
+    pub max_load: Option<u32>,
+    /// Above this pressure on processors, in hundredths of a percent.
+    #[serde(default)]
+    pub max_cpu_pressure: Option<u32>,
+    /// Above this pressure on memory, in hundredths of a percent.
+    #[serde(default)]
+    pub max_memory_pressure: Option<u32>,
+    /// Above this pressure on disks, in hundredths of a percent.
+    #[serde(default)]
+    pub max_io_pressure: Option<u32>,
+    /// With fewer bytes free where it builds.
+    #[serde(default)]
+    pub min_disk_free: Option<u64>,
+}
+
+/// How an agent's machine does, beside its load.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// In which share of the last ten seconds somebody waited for a processor, in hundredths of a percent
+    /// (`some avg10` of Linux' `/proc/pressure/cpu`).
+    #[serde(default)]
+    pub cpu_pressure: u32,
+    /// In which all waited for memory (`full avg10` of `/proc/pressure/memory`).
+    #[serde(default)]
+    pub memory_pressure: u32,
+    /// In which all waited for disks (`full avg10` of `/proc/pressure/io`).
+    #[serde(default)]
+    pub io_pressure: u32,
+    /// Bytes that are free where it builds; none if it does not know.
+    #[serde(default)]
+    pub disk_free: Option<u64>,
 }
 
 /// An agent's whole truth.
@@ -52,6 +96,9 @@ pub struct ExchangeRequest {
     pub capacity: Capacity,
     /// The 1-minute load average in hundredths.
     pub load: u32,
+    /// How its machine does beside that.
+    #[serde(default)]
+    pub health: Health,
     /// Every attempt that it holds.
     pub attempts: Vec<HeldAttempt>,
     /// How long to wait for something to do, in milliseconds; at most 60,000.
@@ -124,6 +171,9 @@ pub enum Report {
         outputs: Vec<ReportedOutput>,
         /// Bytes of the whole log, uncompressed.
         log_size: u64,
+        /// What it used.
+        #[serde(default)]
+        usage: Usage,
     },
     /// The builder ran and failed.
     Failed {
@@ -133,6 +183,9 @@ pub enum Report {
         message: String,
         /// Bytes of the whole log, uncompressed.
         log_size: u64,
+        /// What it used.
+        #[serde(default)]
+        usage: Usage,
     },
     /// The builder was never run.
     SetupFailed {

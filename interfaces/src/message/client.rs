@@ -1,6 +1,6 @@
 //! What clients ask for.
 
-use grange_model::{BuildId, BuildState, Tags};
+use grange_model::{BuildId, BuildState, Resources, Tags};
 use serde::{Deserialize, Serialize};
 
 use crate::Refusal;
@@ -21,6 +21,9 @@ pub struct BuildRequest {
     /// What the agent must offer.
     #[serde(default)]
     pub requires: Tags,
+    /// What it uses up while it runs: `cores`, `memory` and `disk` in bytes, tokens of any name. What is not said is predicted.
+    #[serde(default)]
+    pub resources: Resources,
     /// How long the builder may run, in milliseconds; none for the coordinator's default.
     #[serde(default)]
     pub timeout_ms: Option<u64>,

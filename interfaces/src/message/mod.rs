@@ -14,14 +14,14 @@ mod client;
 mod views;
 
 pub use agent::{
-    Assignment, Capacity, ExchangeAnswer, ExchangeRequest, HeldAttempt, JobAnswer, Phase, Report,
-    ReportedOutput,
+    Admission, Assignment, Capacity, ExchangeAnswer, ExchangeRequest, Health, HeldAttempt,
+    JobAnswer, Phase, Report, ReportedOutput,
 };
 pub use artifacts::{Held, HeldView, PruneRequest, PruneView, PrunedItem, SweepView};
 pub use client::{BuildFilter, BuildRequest, ItemUpload, Submission};
 pub use views::{
     AgentView, AttemptView, BuildSummary, BuildView, CauseView, Counts, ItemView, OutputView,
-    SetupFailureView,
+    RootView, SetupFailureView,
 };
 
 use grange_model::{AgentId, AttemptId, BuildId, FactNumber, Tags};
@@ -366,7 +366,7 @@ pub struct FactView {
     /// When, in milliseconds since 1970.
     pub at_ms: u64,
     /// `submitted`, `started`, `setup-failed`, `expired`, `ended`, `reopened`, `available`, `lost`,
-    /// `agent-changed`, `pruned`, `gone-upstream`.
+    /// `agent-changed`, `pruned`, `gone-upstream`, `out-of-memory`.
     pub what: String,
     /// The builds that it is about.
     pub builds: Vec<BuildId>,

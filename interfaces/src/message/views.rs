@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use grange_model::{AgentId, AttemptId, BuildId, BuildState, Tags};
+use grange_model::{AgentId, AttemptId, BuildId, BuildState, Resources, Tags, Usage};
 use serde::{Deserialize, Serialize};
 
-use super::HeldAttempt;
+use super::{Health, HeldAttempt};
 
 /// An item that is available.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,14 +65,23 @@ pub struct BuildView {
     pub derived_priority: i32,
     /// What the agent must offer.
     pub requires: Tags,
+    /// What it uses up while it runs, as far as its submitter said.
+    #[serde(default)]
+    pub resources: Resources,
     /// How long it may run, in milliseconds.
     pub timeout_ms: u64,
     /// How long it may be silent, in milliseconds.
     pub max_silent_ms: u64,
     /// Why it stands where it stands, a sentence each: the first says most.
     pub reasons: Vec<String>,
+    /// What would get it going, a sentence each.
+    #[serde(default)]
+    pub remedies: Vec<String>,
     /// Expected inputs that it waits for, at most 20.
     pub waits_for: Vec<String>,
+    /// What it waits for, directly or not, and that waits for nothing else, at most 20.
+    #[serde(default)]
+    pub roots: Vec<RootView>,
     /// Its attempts: past ones, then those that run.
     pub attempts: Vec<AttemptView>,
     /// Setup failures since its last attempt that was none.
@@ -81,6 +90,19 @@ pub struct BuildView {
     pub causes: Vec<CauseView>,
     /// Its outputs.
     pub outputs: Vec<OutputView>,
+}
+
+/// What others wait for, and that waits for no other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RootView {
+    /// The derivation's path.
+    pub derivation: String,
+    /// The first build of it.
+    pub build: BuildId,
+    /// Where it stands.
+    pub state: BuildState,
+    /// Why it does not go on; empty if it only waits for its turn, or runs.
+    pub problems: Vec<String>,
 }
 
 /// An attempt.
@@ -103,6 +125,12 @@ pub struct AttemptView {
     pub message: String,
     /// Whether there is a log.
     pub has_log: bool,
+    /// What it used.
+    #[serde(default)]
+    pub usage: Usage,
+    /// Why this agent got it, and why then; a sentence.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub choice: String,
 }
 
 /// A setup failure.
@@ -182,6 +210,18 @@ pub struct AgentView {
     pub parallel: u32,
     /// Its load in hundredths.
     pub load: u32,
+    /// How its machine does beside that.
+    #[serde(default)]
+    pub health: Health,
+    /// How much it has of what builds use up.
+    #[serde(default)]
+    pub resources: Resources,
+    /// How much of that its attempts use up.
+    #[serde(default)]
+    pub used: Resources,
+    /// Why it wants nothing new just now, a sentence each.
+    #[serde(default)]
+    pub pressure: Vec<String>,
     /// What it holds.
     pub attempts: Vec<HeldAttempt>,
     /// When it was last heard of, in milliseconds since 1970.

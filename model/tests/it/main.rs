@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use grange_model::{
-    AgentId, AgentRecord, AttemptId, AttemptOutcome, AttemptRecord, AttemptSummary, BlobId,
-    BuildId, BuildRecord, BuildSpec, BuildState, BuiltOutput, Cause, CodecError, DeadLetter,
-    DerivationRecord, Digest, Fact, FactNumber, FailureKind, FailureRecord, FinishedBuild,
-    HookRecord, InputRef, Item, ItemRecord, Key, Limits, LostCause, LostReason, NarHash, OutputRef,
-    PasswordHash, Record, SetupFailure, SetupProblem, Tags, Term, Timestamp, UpstreamRecord,
-    decode, encode,
+    AgentId, AgentRecord, AttemptId, AttemptOutcome, AttemptRecord, AttemptSummary, Batch, BlobId,
+    BuildId, BuildRecord, BuildSpec, BuildState, BuiltOutput, Cause, Change, Choice, CodecError,
+    DeadLetter, DerivationRecord, Digest, Fact, FactNumber, FailureKind, FailureRecord,
+    FinishedBuild, HookRecord, InputRef, Item, ItemRecord, Key, Limits, LostCause, LostReason,
+    MEMORY, NarHash, Occasion, OutputRef, PasswordHash, Record, Resources, SetupFailure,
+    SetupProblem, Tags, Term, Timestamp, UpstreamRecord, Usage, decode, encode,
 };
 use uuid::Uuid;
 
@@ -38,6 +38,15 @@ fn tags(pairs: &[(&str, &str)]) -> Tags {
         .iter()
         .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
         .collect()
+}
+
+fn choice(occasion: Occasion) -> Choice {
+    Choice {
+        ready_at: Timestamp(1_600_000_000_000),
+        priority: -4,
+        occasion,
+        others: 200,
+    }
 }
 
 fn setup_failure() -> SetupFailure {
@@ -69,6 +78,7 @@ fn build() -> BuildRecord {
                 hook: "missing-inputs".to_owned(),
                 depth: 2,
             }),
+            resources: Resources::from([(MEMORY.to_owned(), 1 << 33), ("licence".to_owned(), 2)]),
         },
         derivation: item(1, "hello-2.12.2.drv"),
         implicit: false,
@@ -86,6 +96,11 @@ fn finished() -> FinishedBuild {
         ended_at: Timestamp(2),
         outcome,
         log: Some(BlobId([4; 32])),
+        usage: Usage {
+            build_ms: Some(60_000),
+            peak_memory: Some(1 << 30),
+        },
+        choice: choice(Occasion::Ready { agents: 3 }),
     };
     let failed = AttemptOutcome::Failed {
         kind: FailureKind::Exit(3),
@@ -170,6 +185,9 @@ fn records() -> BTreeMap<&'static str, Record> {
         derivation: Digest([1; 20]),
         again: Some(build_id(2)),
         assigned_at: Timestamp(5),
+        choice: choice(Occasion::Preempted {
+            dropped: attempt_id(),
+        }),
     };
     let available = ItemRecord {
         item: item(2, "hello-2.12.2"),
@@ -253,6 +271,12 @@ fn facts() -> Vec<Fact> {
         Fact::GoneUpstream {
             output: Digest([4; 20]),
         },
+        Fact::OutOfMemory {
+            attempt,
+            derivation,
+            agent,
+            memory: 1 << 33,
+        },
     ]
 }
 
@@ -294,6 +318,30 @@ fn facts_look_as_they_always_did() {
     assert_eq!(decode::<Vec<Fact>>(&bytes), Ok(facts()));
 }
 
+/// The record without what came with version 3.
+fn before_3(record: Record) -> Record {
+    let spec = |build: &mut BuildRecord| build.spec.resources.clear();
+    match record {
+        Record::Build(mut build) => {
+            spec(&mut build);
+            Record::Build(build)
+        }
+        Record::Attempt(attempt) => Record::Attempt(AttemptRecord {
+            choice: Choice::default(),
+            ..attempt
+        }),
+        Record::Finished(mut finished) => {
+            spec(&mut finished.build);
+            for attempt in &mut finished.attempts {
+                attempt.usage = Usage::default();
+                attempt.choice = Choice::default();
+            }
+            Record::Finished(finished)
+        }
+        other => other,
+    }
+}
+
 #[test]
 fn what_version_1_wrote_is_read() {
     let mut records = records();
@@ -301,11 +349,57 @@ fn what_version_1_wrote_is_read() {
     for (name, record) in records {
         let bytes = golden(&format!("v1/record-{name}.hex"));
         assert_eq!(bytes[0], 1);
-        assert_eq!(decode::<Record>(&bytes), Ok(record));
+        assert_eq!(decode::<Record>(&bytes), Ok(before_3(record)), "{name}");
     }
     let mut facts = facts();
-    facts.retain(|fact| !matches!(fact, Fact::Pruned { .. } | Fact::GoneUpstream { .. }));
+    facts.truncate(9);
     assert_eq!(decode::<Vec<Fact>>(&golden("v1/facts.hex")), Ok(facts));
+}
+
+#[test]
+fn what_version_2_wrote_is_read() {
+    for (name, record) in records() {
+        let bytes = golden(&format!("v2/record-{name}.hex"));
+        assert_eq!(bytes[0], 2);
+        assert_eq!(decode::<Record>(&bytes), Ok(before_3(record)), "{name}");
+        for length in 0..bytes.len() {
+            let cut = decode::<Record>(&bytes[..length]);
+            assert!(cut.is_err(), "{name} cut to {length} bytes");
+        }
+    }
+    let mut facts = facts();
+    facts.truncate(11);
+    assert_eq!(decode::<Vec<Fact>>(&golden("v2/facts.hex")), Ok(facts));
+}
+
+#[test]
+fn what_version_2_wrote_is_read_inside_of_what_others_keep() {
+    let changes = records().into_values().map(Change::Put).collect();
+    let batch = Batch {
+        changes,
+        ..Batch::default()
+    };
+    // As version 2 wrote it: the same, but for the fields that it did not have.
+    let mut older = vec![2];
+    older.extend(
+        encode(&Timestamp::default())
+            .expect("it can be encoded")
+            .split_off(1),
+    );
+    older.extend(
+        encode(&FactNumber::default())
+            .expect("it can be encoded")
+            .split_off(1),
+    );
+    older.push(0);
+    older.push(u8::try_from(batch.changes.len()).expect("they are few"));
+    for name in records().keys() {
+        older.push(0);
+        older.extend(&golden(&format!("v2/record-{name}.hex"))[1..]);
+    }
+    let read = decode::<Batch>(&older).expect("it can be read");
+    let records = records().into_values().map(before_3).map(Change::Put);
+    assert_eq!(read.changes, records.collect::<Vec<_>>());
 }
 
 /// The bytes of a golden file.

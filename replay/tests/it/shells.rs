@@ -50,7 +50,7 @@ fn exchange(agent: AgentId, revision: u64) -> Exchange {
             parallel: 7,
             ..Capacity::default()
         },
-        load: 0,
+        health: grange_coordinator_core::Health::default(),
         attempts: Vec::new(),
         wait_ms: 0,
     }
@@ -75,6 +75,7 @@ fn both_copies_are_built_to_the_last() {
         again: false,
         inputs: true,
         cause: None,
+        resources: grange_model::Resources::new(),
     });
     let builds: Vec<_> = builds.collect();
     let ticket = shell.ticket();
@@ -108,7 +109,11 @@ fn both_copies_are_built_to_the_last() {
                 ticket,
                 agent,
                 attempt: assigned.attempt,
-                report: Report::Succeeded { outputs, log: None },
+                report: Report::Succeeded {
+                    outputs,
+                    log: None,
+                    usage: grange_model::Usage::default(),
+                },
             });
             built += 1;
         }

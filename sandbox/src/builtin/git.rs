@@ -182,7 +182,8 @@ impl Git<'_> {
         self.attempt
             .run_plan(&plan, log, stop)
             .await
-            .map_err(|error| self.told(error))
+            .map_err(|error| self.told(error))?;
+        Ok(())
     }
 
     /// Says that it was git that failed.

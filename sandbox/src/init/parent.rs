@@ -40,7 +40,8 @@ fn talk() -> io::Result<()> {
         Ok(end) => end,
         Err(obstacle) => End::NotRun(obstacle),
     };
-    write_frame(&mut control, &Report::Ended(end))
+    let peak_memory = sys::peak_memory_of_children();
+    write_frame(&mut control, &Report::Ended { end, peak_memory })
 }
 
 fn supervise(plan: &Plan, control: &mut UnixStream) -> Result<End, Obstacle> {

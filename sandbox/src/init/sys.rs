@@ -28,6 +28,20 @@ pub(super) fn clone(flags: i32) -> io::Result<Clone> {
     }
 }
 
+/// The most bytes of memory that any one process had that this one, or who did so in turn, has waited for.
+pub(super) fn peak_memory_of_children() -> u64 {
+    // SAFETY: all bytes of the struct may be zero, and the call fills it.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_CHILDREN, &raw mut usage);
+        usage
+    };
+    // In kibibytes: getrusage(2).
+    u64::try_from(usage.ru_maxrss)
+        .unwrap_or(0)
+        .saturating_mul(1_024)
+}
+
 /// Ends this process without running anything.
 pub(crate) fn exit(status: i32) -> ! {
     // SAFETY: `_exit` is always allowed.

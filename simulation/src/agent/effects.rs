@@ -151,7 +151,7 @@ impl Farm {
             session: exchange.session,
             revision: exchange.revision,
             capacity: self.agents[at].plan.capacity.clone(),
-            load: 0,
+            health: grange_coordinator_core::Health::default(),
             attempts: held.map(|(attempt, now)| (*attempt, phase(*now))).collect(),
             wait_ms: u64::try_from(exchange.wait.as_millis()).unwrap_or(u64::MAX),
         };

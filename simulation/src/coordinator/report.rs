@@ -43,7 +43,14 @@ impl Farm {
         };
         let (report, lie) = match claim {
             Claim::Succeeded(hashes) => match self.verify(instance, at, attempt, &hashes) {
-                Ok(outputs) => (Report::Succeeded { outputs, log: None }, false),
+                Ok(outputs) => (
+                    Report::Succeeded {
+                        outputs,
+                        log: None,
+                        usage: grange_model::Usage::default(),
+                    },
+                    false,
+                ),
                 Err(Rejected::Missing) => return self.over(instance, call, attempt, Answer::Void),
                 Err(Rejected::Disk) => return self.over(instance, call, attempt, Answer::Busy),
                 Err(Rejected::Lie) => {
@@ -60,6 +67,7 @@ impl Farm {
                     kind,
                     message,
                     log: None,
+                    usage: grange_model::Usage::default(),
                 };
                 (report, false)
             }

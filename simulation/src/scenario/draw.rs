@@ -189,6 +189,7 @@ pub(crate) fn spec(id: BuildId, derivation: Digest) -> BuildSpec {
         again: false,
         inputs: true,
         cause: None,
+        resources: grange_model::Resources::new(),
     }
 }
 

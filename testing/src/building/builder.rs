@@ -285,6 +285,7 @@ impl Running<'_> {
         });
         Ok(Built {
             outputs: outputs.collect(),
+            peak_memory: None,
         })
     }
 }

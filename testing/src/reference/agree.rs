@@ -93,9 +93,9 @@ fn compare_unfinished(drive: &Drive, model: &Model) -> Result<(), Mismatch> {
         )?;
         let why = core.why(id);
         let fits = match status.state {
-            BuildState::Blocked => matches!(why, Why::Blocked { inputs: 1.., .. }),
+            BuildState::Blocked => matches!(&why, Why::Blocked(blocked) if blocked.inputs > 0),
             BuildState::Running => why == Why::Running,
-            _ => !matches!(why, Why::Blocked { .. } | Why::Running | Why::NotUnfinished),
+            _ => !matches!(why, Why::Blocked(_) | Why::Running | Why::NotUnfinished),
         };
         hold("why it stands there", fits, || format!("{name:?}: {why:?}"))?;
         match status.state {

@@ -169,6 +169,7 @@ impl Cast {
             again: want.again,
             inputs: want.inputs && self.whole_steps,
             cause: None,
+            resources: grange_model::Resources::new(),
         }
     }
 
@@ -287,7 +288,7 @@ impl Cast {
                 session: session_id(client.session - u64::from(says == 5 && client.session > 0)),
                 revision: if says == 3 { 0 } else { client.revision },
                 capacity: capacity(offers),
-                load: 0,
+                health: grange_coordinator_core::Health::default(),
                 attempts: named.into_iter().map(|id| (id, phase)).collect(),
                 wait_ms: if waits { 20_000 } else { 0 },
             },
@@ -312,12 +313,14 @@ impl Cast {
                 Report::Succeeded {
                     outputs: outputs.skip(usize::from(wrong)).collect(),
                     log: None,
+                    usage: grange_model::Usage::default(),
                 }
             }
             Outcome::Failure => Report::Failed {
                 kind: FailureKind::Exit(1),
                 message,
                 log: None,
+                usage: grange_model::Usage::default(),
             },
             Outcome::DiskFull => Report::SetupFailed {
                 problem: SetupProblem::DiskFull,
@@ -417,5 +420,7 @@ fn capacity(offers: u8) -> Capacity {
             u32::from(1 + offers / 8 % 3)
         },
         ahead: u32::from(offers / 32 % 2),
+        resources: grange_model::Resources::new(),
+        admission: grange_coordinator_core::Admission::default(),
     }
 }

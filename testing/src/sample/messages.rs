@@ -1,14 +1,16 @@
 //! One of each message and answer, with every field set to something.
 
 use grange_interfaces::message::{
-    AgentView, Answer, Assignment, AttemptView, BuildFilter, BuildRequest, BuildSummary, BuildView,
-    Capacity, CauseView, Counts, ExchangeAnswer, ExchangeRequest, FactView, Held, HeldAttempt,
-    HeldView, ItemUpload, ItemView, JobAnswer, Message, OutputView, Phase, PruneRequest, PruneView,
-    PrunedItem, Report, ReportedOutput, SetupFailureView, Submission, SweepView,
+    Admission, AgentView, Answer, Assignment, AttemptView, BuildFilter, BuildRequest, BuildSummary,
+    BuildView, Capacity, CauseView, Counts, ExchangeAnswer, ExchangeRequest, FactView, Health,
+    Held, HeldAttempt, HeldView, ItemUpload, ItemView, JobAnswer, Message, OutputView, Phase,
+    PruneRequest, PruneView, PrunedItem, Report, ReportedOutput, RootView, SetupFailureView,
+    Submission, SweepView,
 };
 use grange_interfaces::{Fault, Refusal};
 use grange_model::{
-    AgentId, AttemptId, BuildId, BuildState, FactNumber, FailureKind, Limits, SessionId, Tags,
+    AgentId, AttemptId, BuildId, BuildState, FactNumber, FailureKind, Limits, MEMORY, Resources,
+    SessionId, Tags, Usage,
 };
 
 const DRV: &str = "/gnu/store/0123456789abcdfghijklmnpqrsvwxyz-hello-2.12.2.drv";
@@ -108,6 +110,7 @@ pub fn messages() -> Vec<Message> {
                 kind,
                 message,
                 log_size: 77,
+                usage: usage(),
             },
         )
     };
@@ -130,8 +133,17 @@ pub fn messages() -> Vec<Message> {
                 exclusive: vec!["year".into()],
                 parallel: 4,
                 ahead: 2,
+                resources: resources(),
+                admission: Admission {
+                    max_load: Some(800),
+                    max_cpu_pressure: None,
+                    max_memory_pressure: Some(1_000),
+                    max_io_pressure: None,
+                    min_disk_free: Some(1 << 30),
+                },
             },
             load: 125,
+            health: health(),
             attempts: held(),
             wait_ms: 30_000,
         }),
@@ -159,6 +171,7 @@ pub fn messages() -> Vec<Message> {
                     Report::Succeeded {
                         outputs: vec![output],
                         log_size: 77,
+                        usage: usage(),
                     },
                 ),
                 failed(FailureKind::Exit(1)),
@@ -200,6 +213,7 @@ pub fn messages() -> Vec<Message> {
                 max_silent_ms: Some(30_000),
                 again: true,
                 no_inputs: true,
+                resources: resources(),
             }],
         },
         Message::Cancel {
@@ -287,9 +301,17 @@ fn build_view() -> BuildView {
         summary: summary(),
         derived_priority: 5,
         requires: tags(),
+        resources: resources(),
         timeout_ms: 3_600_000,
         max_silent_ms: 600_000,
         reasons: vec!["nobody offers year=2019".into()],
+        remedies: vec!["an agent that offers it".into()],
+        roots: vec![RootView {
+            derivation: DRV.into(),
+            build: build(),
+            state: BuildState::Ready,
+            problems: vec!["no agent is present".into()],
+        }],
         waits_for: vec![LIB.into()],
         attempts: vec![AttemptView {
             id: attempt(),
@@ -299,6 +321,8 @@ fn build_view() -> BuildView {
             state: "succeeded".into(),
             message: "all is well".into(),
             has_log: true,
+            usage: usage(),
+            choice: "the agent had room, and nothing that it can take came first".into(),
         }],
         setup_failures: vec![SetupFailureView {
             agent: agent(),
@@ -322,6 +346,26 @@ fn build_view() -> BuildView {
     }
 }
 
+fn resources() -> Resources {
+    Resources::from([(MEMORY.to_owned(), 16 << 30), ("licence".to_owned(), 1)])
+}
+
+fn health() -> Health {
+    Health {
+        cpu_pressure: 659,
+        memory_pressure: 25,
+        io_pressure: 0,
+        disk_free: Some(1 << 40),
+    }
+}
+
+fn usage() -> Usage {
+    Usage {
+        build_ms: Some(90_000),
+        peak_memory: Some(1 << 30),
+    }
+}
+
 fn agent_view() -> AgentView {
     AgentView {
         id: agent(),
@@ -334,6 +378,10 @@ fn agent_view() -> AgentView {
         systems: vec!["x86_64-linux".into()],
         parallel: 4,
         load: 125,
+        health: health(),
+        resources: resources(),
+        used: resources(),
+        pressure: vec!["its load is 8.01, and may be 8.00".into()],
         attempts: held(),
         seen_at_ms: Some(1_760_000_000_000),
         passwords: 2,

@@ -128,6 +128,7 @@ pub fn spec(number: u32, derivation: u32) -> BuildSpec {
         again: false,
         inputs: true,
         cause: None,
+        resources: grange_model::Resources::new(),
     }
 }
 
@@ -179,6 +180,7 @@ pub fn attempt(slot: u32, derivation: u32) -> AttemptRecord {
         derivation: digest(derivation),
         again: None,
         assigned_at: Timestamp(1_700_000_000_000),
+        choice: grange_model::Choice::default(),
     }
 }
 
@@ -198,6 +200,8 @@ pub fn finished(number: u32, derivation: u32, state: BuildState) -> FinishedBuil
             ended_at: Timestamp(2),
             outcome: AttemptOutcome::SetupFailed(setup_failure(number)),
             log: Some(blob(number)),
+            usage: grange_model::Usage::default(),
+            choice: grange_model::Choice::default(),
         }],
         outputs: vec![BuiltOutput {
             name: "out".into(),

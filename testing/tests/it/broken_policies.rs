@@ -52,7 +52,7 @@ mod head_start {
 
     impl Placement for LeastLoad {
         fn fit(&self, _: &Candidate<'_>, seat: &Seat<'_>) -> i64 {
-            -i64::from(seat.load)
+            -i64::from(seat.health.load)
         }
     }
 
@@ -64,6 +64,7 @@ mod head_start {
                 order: vec![Arc::new(ByPriority), Arc::new(Rush)],
                 placement: Some(Arc::new(LeastLoad)),
                 lookahead: 3,
+                patience: 32,
             }
         }
 
@@ -148,7 +149,7 @@ impl Placement for Broken {
     fn fit(&self, candidate: &Candidate<'_>, seat: &Seat<'_>) -> i64 {
         match self.0 {
             Defect::CountsPlaces => self.next(),
-            Defect::DividesByRoom => i64::from(seat.load.checked_div(seat.room).unwrap()),
+            Defect::DividesByRoom => i64::from(seat.health.load.checked_div(seat.room).unwrap()),
             Defect::PlacesByHash => random(candidate.system),
             _ => 0,
         }
@@ -163,6 +164,7 @@ impl PolicyBench for Defect {
                 Arc::new(Broken(*self, AtomicI64::new(0))),
             ],
             placement: Some(Arc::new(Broken(*self, AtomicI64::new(0)))),
+            patience: 32,
             lookahead: match self {
                 Self::LooksAtOne => 1,
                 _ => 64,

@@ -81,7 +81,7 @@ impl Agent {
             session: session_id(self.session),
             revision: self.revision,
             capacity: self.capacity.clone(),
-            load: 0,
+            health: grange_coordinator_core::Health::default(),
             attempts: self
                 .held
                 .iter()

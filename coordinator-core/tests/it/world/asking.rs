@@ -170,7 +170,7 @@ impl World {
             session: session_id(1),
             revision: self.revision,
             capacity,
-            load: 0,
+            health: grange_coordinator_core::Health::default(),
             attempts: attempts.iter().map(|id| (*id, phase)).collect(),
             wait_ms,
         };
@@ -241,6 +241,7 @@ impl World {
         Report::Succeeded {
             outputs: outputs.collect(),
             log: None,
+            usage: grange_model::Usage::default(),
         }
     }
 
@@ -277,6 +278,7 @@ pub(crate) fn failure() -> Report {
         kind: FailureKind::Exit(1),
         message: "it does not compile".to_owned(),
         log: None,
+        usage: grange_model::Usage::default(),
     }
 }
 

@@ -125,6 +125,7 @@ pub(crate) fn spec(number: u128, derivation: &str) -> BuildSpec {
         again: false,
         inputs: true,
         cause: None,
+        resources: grange_model::Resources::new(),
     }
 }
 
@@ -136,6 +137,8 @@ pub(crate) fn capacity(parallel: u32) -> Capacity {
         exclusive: Vec::new(),
         parallel,
         ahead: 0,
+        resources: grange_model::Resources::new(),
+        admission: grange_coordinator_core::Admission::default(),
     }
 }
 

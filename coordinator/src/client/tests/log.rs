@@ -24,6 +24,8 @@ fn attempt_view(slot: u32) -> AttemptView {
         state: "building".into(),
         message: String::new(),
         has_log: true,
+        usage: Default::default(),
+        choice: String::new(),
     }
 }
 

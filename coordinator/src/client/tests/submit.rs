@@ -123,6 +123,7 @@ fn request(derivation: &Instantiated, number: u128) -> BuildRequest {
         max_silent_ms: None,
         again: false,
         no_inputs: false,
+        resources: grange_model::Resources::new(),
     }
 }
 

@@ -155,5 +155,6 @@ pub(super) fn another(derivation: Digest) -> Request {
         again: false,
         inputs: true,
         cause: None,
+        resources: grange_model::Resources::new(),
     })
 }

@@ -73,6 +73,7 @@ pub async fn a_report_again_is_one_end(bench: &impl EndpointBench) {
         kind: FailureKind::Exit(1),
         message: "it does not compile".to_owned(),
         log_size: 0,
+        usage: grange_model::Usage::default(),
     };
     let reports = vec![(assigned.attempt, report)];
     let [first, second] = farm

@@ -159,8 +159,11 @@ impl Agent {
                 exclusive: Vec::new(),
                 parallel: 1,
                 ahead: 0,
+                resources: grange_model::Resources::new(),
+                admission: grange_interfaces::message::Admission::default(),
             },
             load: 0,
+            health: grange_interfaces::message::Health::default(),
             attempts: Vec::new(),
             wait_ms: 0,
         })
@@ -204,6 +207,7 @@ impl Made {
         let report = Report::Succeeded {
             outputs: vec![self.said.clone()],
             log_size: 0,
+            usage: grange_model::Usage::default(),
         };
         Message::Report {
             reports: vec![(attempt, report)],
@@ -254,6 +258,7 @@ pub(super) fn request(made: &Instantiated) -> BuildRequest {
         max_silent_ms: None,
         again: false,
         no_inputs: false,
+        resources: grange_model::Resources::new(),
     }
 }
 

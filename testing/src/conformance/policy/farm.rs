@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use grange_coordinator_core::{
-    AgentChange, Assignment, Capacity, Config, Core, Effect, Exchange, Input, Policy, Reply,
-    Report, Start, Ticket, TimerReason,
+    AgentChange, Assignment, Capacity, Config, Core, Effect, Exchange, Health, Input, Policy,
+    Reply, Report, Start, Ticket, TimerReason,
 };
 use grange_model::{
     AgentRecord, AttemptId, Batch, BuildSpec, Change, FailureKind, Key, Record, SessionId,
@@ -131,7 +131,10 @@ impl Farm {
                 parallel,
                 ..Capacity::default()
             },
-            load: agent * 10,
+            health: Health {
+                load: agent * 10,
+                ..Health::default()
+            },
             attempts: Vec::new(),
             wait_ms,
         };
@@ -159,6 +162,7 @@ impl Farm {
             kind: FailureKind::Exit(1),
             message: "it does not compile".to_owned(),
             log: None,
+            usage: grange_model::Usage::default(),
         };
         self.report(agent, attempt, report);
     }

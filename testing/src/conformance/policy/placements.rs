@@ -1,6 +1,6 @@
 //! What a placement says.
 
-use grange_coordinator_core::{Capacity, Policy, Seat};
+use grange_coordinator_core::{Capacity, Health, Policy, Seat};
 use grange_model::Tags;
 
 use super::orders::{Owned, candidates};
@@ -36,7 +36,10 @@ fn fits(policy: &Policy, of: &[Owned]) -> Vec<i64> {
                 agent: sample::agent_id(number),
                 capacity,
                 tags,
-                load: *load,
+                health: Health {
+                    load: *load,
+                    ..Health::default()
+                },
                 room: *room,
             };
             fits.push(placement.fit(&owned.candidate(), &seat));

@@ -131,6 +131,7 @@ impl Farm {
                 kind: FailureKind::Exit(1),
                 message: "it does not compile".to_owned(),
                 log: None,
+                usage: grange_model::Usage::default(),
             };
         }
         let variant = u8::try_from(self.chance.below(200)).unwrap();
@@ -139,6 +140,7 @@ impl Farm {
         Report::Succeeded {
             outputs: outputs.collect(),
             log: None,
+            usage: grange_model::Usage::default(),
         }
     }
 

@@ -5,13 +5,20 @@
 //! So fields and variants are only ever added behind the last one, together with a new version;
 //! `testdata/golden` holds what each version looks like.
 
+mod older;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The version that [`encode`] writes. 2: items upstream, and that items were pruned.
-const VERSION: u8 = 2;
+use older::Older;
+
+/// The version that [`encode`] writes. 2: items upstream, and that items were pruned. 3: resources, what attempts used, and
+/// why they were given to whom.
+const VERSION: u8 = 3;
 /// The oldest version that [`decode`] reads. What came since stands behind what was there.
 const OLDEST: u8 = 1;
+/// The first version in which all fields are there.
+const COMPLETE: u8 = 3;
 
 /// Bytes are no record or fact.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,13 +55,16 @@ pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
 /// The bytes are of a newer version, damaged, or too many.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     let (version, rest) = bytes.split_first().ok_or(CodecError::Empty)?;
-    match *version {
-        OLDEST..=VERSION => {}
+    let mut deserializer = postcard::Deserializer::from_bytes(rest);
+    let value = match *version {
         0 => return Err(CodecError::Damaged("there is no version 0".to_owned())),
+        OLDEST..COMPLETE => T::deserialize(Older(&mut deserializer)),
+        COMPLETE..=VERSION => T::deserialize(&mut deserializer),
         newer => return Err(CodecError::NewerVersion(newer)),
-    }
-    let (value, rest) =
-        postcard::take_from_bytes(rest).map_err(|error| CodecError::Damaged(error.to_string()))?;
+    };
+    let damaged = |error: postcard::Error| CodecError::Damaged(error.to_string());
+    let value = value.map_err(damaged)?;
+    let rest = deserializer.finalize().map_err(damaged)?;
     if rest.is_empty() {
         Ok(value)
     } else {

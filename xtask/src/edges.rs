@@ -52,6 +52,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "grange-model",
         ],
     ),
+    ("grange-recording", &["grange-derivation", "grange-model"]),
     (
         "grange-replay",
         &["grange-coordinator-core", "grange-model"],

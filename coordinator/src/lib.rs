@@ -29,6 +29,7 @@ pub use clock::SystemClock;
 pub use config::{CoordinatorConfig, Limits as DefaultLimits, TokenHash};
 pub use follow::{MissingInputs, Reopen};
 pub use grange_coordinator_core::{ByPriority, Candidate, Order, Placement, Policy, Seat};
+pub use grange_recording::{RecordingFile, Sink};
 pub use handle::Stopped;
 pub use retain::Swept;
 pub use start::{Coordinator, Parts, StartError};

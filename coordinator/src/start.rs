@@ -11,6 +11,7 @@ use grange_interfaces::{
     StoreError,
 };
 use grange_model::{HookRecord, Key, Record};
+use grange_recording::Sink;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -67,6 +68,7 @@ pub enum StartError {
 pub struct Coordinator {
     endpoint: Arc<CoordinatorEndpoint>,
     stopper: Stopper,
+    stop: Stop,
     driver: JoinHandle<Stopped>,
     followers: Vec<JoinHandle<()>>,
 }
@@ -137,10 +139,19 @@ impl Coordinator {
         });
         Ok(Self {
             followers: followers.chain([tokio::spawn(sweeper)]).collect(),
-            driver: tokio::spawn(driver.run(stop)),
+            driver: tokio::spawn(driver.run(stop.clone())),
             endpoint: Arc::new(CoordinatorEndpoint::new(shared, handle)),
             stopper,
+            stop,
         })
+    }
+
+    /// Records what happens, to be replayed: whatever happened since the recording ends, as long as the journal has it; in a
+    /// new one, what happens from now on. Where nothing can be appended, it is tried again later; the farm goes on.
+    pub fn record(&mut self, sink: Box<dyn Sink>) {
+        let (shared, handle) = self.endpoint.parts();
+        let record = follow::record::run(shared, handle, sink, self.stop.clone());
+        self.followers.push(tokio::spawn(record));
     }
 
     /// What answers agents and clients. It is the in-process transport, too.

@@ -14,7 +14,7 @@ use crate::read::{LONGEST, first};
 ///
 /// What `append` is given are whole lines. After `Ok` they stand behind what stood there before. After an error some of them
 /// may: they are given again, and must not stand there twice then.
-pub trait Sink: Send + fmt::Debug {
+pub trait Sink: Send + Sync + fmt::Debug {
     /// How far it had come when it was opened; none if nothing was ever appended.
     fn cursor(&self) -> Option<Cursor>;
 

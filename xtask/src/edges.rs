@@ -25,6 +25,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "grange-fail-points",
             "grange-interfaces",
             "grange-model",
+            "grange-recording",
         ],
     ),
     (
@@ -55,7 +56,11 @@ const EDGES: &[(&str, &[&str])] = &[
     ("grange-recording", &["grange-derivation", "grange-model"]),
     (
         "grange-replay",
-        &["grange-coordinator-core", "grange-model"],
+        &[
+            "grange-coordinator-core",
+            "grange-model",
+            "grange-recording",
+        ],
     ),
     (
         "grange-testing",

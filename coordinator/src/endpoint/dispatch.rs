@@ -35,6 +35,11 @@ impl CoordinatorEndpoint {
         Self { shared, handle }
     }
 
+    /// What it shares with followers.
+    pub(crate) fn parts(&self) -> (Arc<Shared>, Handle) {
+        (Arc::clone(&self.shared), self.handle.clone())
+    }
+
     fn verify(&self, peer: &Peer) -> Result<Caller, Refusal> {
         let refused = |what: &str| Err(Refusal::new(Fault::Forbidden, what));
         match peer {

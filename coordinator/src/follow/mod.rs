@@ -2,6 +2,7 @@
 
 mod deliver;
 mod missing_inputs;
+pub(crate) mod record;
 mod reopen;
 
 pub(crate) use deliver::run;

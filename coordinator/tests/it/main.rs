@@ -21,6 +21,7 @@ mod patience;
 mod peers;
 mod prune;
 mod prune_races;
+mod recording;
 mod restart;
 mod submit;
 mod sweep;

@@ -7,7 +7,8 @@
 //!
 //! A [`Workload`] says who asks for what and when, and by a model of [`Durations`] how long each build takes. [`replay()`] has
 //! a [`Fleet`] build it under a policy; [`Choice`] makes rules of names. A [`Summary`] compares what came of it with
-//! [`Bounds`] that no policy can beat, and [`gantt()`] draws it:
+//! [`Bounds`] that no policy can beat, and [`gantt()`] draws it. A farm that was [`Recorded`] gives all of these:
+//! workload, fleet, and what came of it:
 //!
 //! ```
 //! use std::time::Duration;
@@ -45,6 +46,7 @@ mod outcome;
 mod policies;
 mod predict;
 mod read;
+mod recorded;
 mod shell;
 mod summary;
 mod versions;
@@ -64,6 +66,7 @@ pub use layers::Layers;
 pub use outcome::{Built, Outcome};
 pub use policies::{Choice, Fastest, Remaining, Rules};
 pub use predict::Predictions;
+pub use recorded::{Recorded, RecordedError};
 pub use shell::{Shell, Spent};
 pub use summary::{Summary, Waits};
 pub use workload::{Job, Submission, Workload};

@@ -37,6 +37,8 @@ pub struct Summary {
 /// Milliseconds from ready to start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Waits {
+    /// In the mean.
+    pub mean_ms: u64,
     /// Half of the builds waited no longer.
     pub p50_ms: u64,
     /// 90 % of them.
@@ -96,8 +98,13 @@ impl Waits {
         let waited = outcome.built.iter();
         let mut waited: Vec<u64> = waited.map(|it| it.start_ms - it.ready_ms).collect();
         waited.sort_unstable();
+        let sum = waited
+            .iter()
+            .fold(0, |sum: u64, it| sum.saturating_add(*it));
+        let mean_ms = sum / waited.len().max(1) as u64;
         let waited = |quantile| at(&waited, quantile).unwrap_or(0);
         Self {
+            mean_ms,
             p50_ms: waited(0.5),
             p90_ms: waited(0.9),
             p99_ms: waited(0.99),

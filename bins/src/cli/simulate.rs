@@ -19,10 +19,16 @@ use crate::durations::parse_duration;
     is the share of the work that was farthest from an equal one, less that, of any submitter in any hour in which all of them had \
     something waiting: +20 % is 20 points too much; - if there was no such hour, or a single submitter. CORE is what the core took \
     for each build: processor time, which differs from run to run, as do core_us_per_build and core_longest_call_ms with --json.\n\n\
+    With --record the farm is one that there was: what it was asked for, when, and with its agents, unless there is --fleet. \
+    A row named recorded has what it made of that itself. Each derivation that ran to its end in the recording is built once. It takes \
+    as long as its last attempt that succeeded, or that failed if none did, counted from when its agent had room for it; that \
+    includes fetching and sending. All succeed. What never ran is left out (it was there already, was canceled, lost an input, waits still), and what \
+    nobody built is there from the start. Priorities are kept; what builds require of their agents is not looked at.\n\n\
     A graph has at most 10 million derivations in all copies, a fleet 100,000 machines and 10 million slots.\n\n\
     Example:\n  \
     grange simulate --policy priority,critical-path+fastest+floors\n  \
-    grange simulate --evaluations 8 --every 2h --scale 0.5 --gantt farm.svg"
+    grange simulate --evaluations 8 --every 2h --scale 0.5 --gantt farm.svg\n  \
+    grange simulate --record farm.record --policy priority,fifo,critical-path"
 )]
 #[command(after_help = "Example:\n  \
     grange simulate --policy priority,critical-path+fastest+floors\n  \
@@ -39,6 +45,22 @@ pub struct SimulateArgs {
     /// Where the graph says how long builds take, predictions come from these same numbers, and are better than any farm's.
     #[arg(long, value_name = "guix|FILE", default_value = "guix")]
     pub graph: PathBuf,
+    /// What is built, when and by whom: a file that `grange-coordinator --record` has written, or writes still
+    ///
+    /// Its first line says that it is one, and each line behind that is an object in JSON: a build that was accepted (with its
+    /// derivation, priority and tags), a build that ended (with its attempts), what an agent offers, or that facts are missing.
+    #[arg(long, value_name = "FILE", conflicts_with_all = [
+        "graph", "copies", "evaluations", "every", "submitters", "machines", "speeds", "scale", "slots", "durations", "seed",
+    ])]
+    pub record: Option<PathBuf>,
+    /// With --record: the tag of a build whose value says who asked for it
+    #[arg(
+        long,
+        value_name = "KEY",
+        default_value = "submitter",
+        requires = "record"
+    )]
+    pub submitter_tag: String,
     /// So many copies of it, which share nothing [default: 1]
     #[arg(long, value_name = "N", conflicts_with = "evaluations", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub copies: Option<u32>,

@@ -11,6 +11,7 @@ mod key;
 mod log;
 mod man;
 mod nar;
+mod recording;
 mod resolve;
 mod run;
 mod show;

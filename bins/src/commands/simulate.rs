@@ -12,6 +12,7 @@ use grange_replay::{
 };
 use serde_json::{Value, json};
 
+use super::recording::{RECORDED, RECORDING, about as about_recording, recorded};
 use crate::cli::SimulateArgs;
 use crate::durations::show_milliseconds;
 use crate::failure::{Exit, usage};
@@ -30,8 +31,21 @@ pub(super) fn run(args: &SimulateArgs, output: Output) -> anyhow::Result<Exit> {
         .collect::<Result<_, _>>()
         .map_err(|error| usage(error.to_string()))?;
     let durations = durations(args)?;
-    let workload = workload(args, &durations)?;
-    let fleet = fleet(args, &workload)?;
+    let (workload, fleet, recorded) = if let Some(file) = &args.record {
+        let (recorded, summary) = recorded(file, args)?;
+        if !output.is_json() {
+            output.line(&about_recording(&recorded))?;
+        }
+        let fleet = match &args.fleet {
+            Some(_) => fleet(args, &recorded.workload)?,
+            None => recorded.fleet,
+        };
+        (recorded.workload, fleet, Some(summary))
+    } else {
+        let workload = workload(args, &durations)?;
+        let fleet = fleet(args, &workload)?;
+        (workload, fleet, None)
+    };
     check(&workload, &fleet)?;
     let bounds = Bounds::new(&workload, &fleet);
     let predictions = Predictions::before(&workload, &durations, HISTORY, NEW, QUANTILE);
@@ -41,6 +55,12 @@ pub(super) fn run(args: &SimulateArgs, output: Output) -> anyhow::Result<Exit> {
     // Whether it can be written is known before hours of work.
     let mut picture = args.gantt.as_deref().map(Picture::create).transpose()?;
     let mut rows = Vec::new();
+    if let Some((summary, value)) = recorded {
+        if output.is_json() {
+            output.value(&value, |_| String::new())?;
+        }
+        rows.push(row(RECORDED, &summary));
+    }
     let mut last = None;
     for choice in &choices {
         let rules = choice.rules(&workload, &fleet, &predictions);
@@ -101,7 +121,14 @@ fn workload(args: &SimulateArgs, durations: &Durations) -> anyhow::Result<Worklo
         Graph::guix()
     } else {
         let file = &args.graph;
-        Graph::read(&read(file)?).with_context(|| file.display().to_string())?
+        let text = read(file)?;
+        if text.starts_with(RECORDING) {
+            let file = file.display();
+            return Err(usage(format!(
+                "{file} is a recording: give it with --record"
+            )));
+        }
+        Graph::read(&text).with_context(|| file.display().to_string())?
     };
     Copies::check(&graph, args.evaluations.or(args.copies).unwrap_or(1))?;
     let (copies, every) = if let Some(count) = args.evaluations {
@@ -170,7 +197,17 @@ fn about(workload: &Workload, fleet: &Fleet, bounds: &Bounds) -> String {
 }
 
 const HEAD: &[&str] = &[
-    "POLICY", "MAKESPAN", "BOUND", "RATIO", "BUSY", "WAIT P50", "P90", "P99", "LONGEST", "UNFAIR",
+    "POLICY",
+    "MAKESPAN",
+    "BOUND",
+    "RATIO",
+    "BUSY",
+    "WAIT MEAN",
+    "P50",
+    "P90",
+    "P99",
+    "LONGEST",
+    "UNFAIR",
     "CORE",
 ];
 
@@ -182,22 +219,28 @@ fn row(name: &str, summary: &Summary) -> Vec<String> {
     } else {
         format!("{:+.1} %", fairness.worst * 100.0)
     };
+    let core = if name == RECORDED {
+        "-".to_owned()
+    } else {
+        format!("{:.1} us", summary.core_us())
+    };
     vec![
         name.to_owned(),
         show_milliseconds(summary.makespan_ms),
         show(summary.bounds.highest_ms()),
         format!("{:.3}", summary.ratio()),
         format!("{:.1} %", summary.busy * 100.0),
+        show_milliseconds(waits.mean_ms),
         show_milliseconds(waits.p50_ms),
         show_milliseconds(waits.p90_ms),
         show_milliseconds(waits.p99_ms),
         show_milliseconds(waits.longest_ms),
         unfair,
-        format!("{:.1} us", summary.core_us()),
+        core,
     ]
 }
 
-fn value(name: &str, workload: &Workload, fleet: &Fleet, summary: &Summary) -> Value {
+pub(super) fn value(name: &str, workload: &Workload, fleet: &Fleet, summary: &Summary) -> Value {
     let waits = summary.waits;
     let shares = workload.submitters().iter().zip(&summary.fairness.shares);
     let shares: serde_json::Map<_, _> = shares
@@ -219,6 +262,7 @@ fn value(name: &str, workload: &Workload, fleet: &Fleet, summary: &Summary) -> V
         "used": summary.used,
         "wasted_ms": summary.wasted_ms,
         "wait_ms": {
+            "mean": waits.mean_ms,
             "p50": waits.p50_ms,
             "p90": waits.p90_ms,
             "p99": waits.p99_ms,

@@ -95,6 +95,11 @@ pub struct Flags {
     /// zstd are made when they are first asked for [default: zstd and gzip]
     #[arg(long = "compression", value_name = "NAME")]
     pub compressions: Vec<NarCompression>,
+    /// Write down what happens, to be replayed with `grange simulate --record FILE`: builds and their derivations, attempts,
+    /// agents. Lines are appended, also over restarts; some hundred bytes and 35 for each input for each build. A file that holds
+    /// something else is refused [default: nowhere]
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
     /// Take the database from another coordinator that seems to use it (it hangs, or its machine is gone): from then on
     /// that one can write nothing. Its artifacts must not be in use any more
     #[arg(long)]

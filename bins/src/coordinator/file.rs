@@ -27,6 +27,8 @@ pub struct ConfigFile {
     pub store_dirs: Option<Vec<String>>,
     /// A file with admin tokens or their hashes.
     pub admin_token_file: Option<PathBuf>,
+    /// Where to write down what happens.
+    pub record: Option<PathBuf>,
     /// Certificate and key.
     pub tls: Option<TlsSection>,
     /// What stock clients fetch.
@@ -147,6 +149,7 @@ impl ConfigFile {
             &mut self.state_dir,
             &mut self.artifacts,
             &mut self.admin_token_file,
+            &mut self.record,
             &mut self.publish.guix_key,
             &mut self.publish.nar_cache,
             &mut self.substitutes.ca,

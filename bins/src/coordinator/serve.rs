@@ -13,7 +13,7 @@ use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
-use super::settings::{Settings, datastore, make_parent};
+use super::settings::{Settings, datastore, make_parent, open_recording};
 use crate::connect::SOFTWARE;
 use crate::durations::milliseconds;
 use crate::open_files;
@@ -33,6 +33,7 @@ pub(super) async fn run(settings: Settings) -> anyhow::Result<()> {
         timeout_ms: milliseconds(limits.timeout),
         max_silent_ms: milliseconds(limits.max_silent),
     };
+    let recording = settings.record.as_deref().map(open_recording).transpose()?;
     let datastore = datastore(&settings)?;
     let history: Arc<dyn History> = Arc::<dyn Datastore>::clone(&datastore);
     let artifacts: Arc<dyn ArtifactStore> = Arc::new(open_artifacts(&settings.artifacts)?);
@@ -48,6 +49,9 @@ pub(super) async fn run(settings: Settings) -> anyhow::Result<()> {
     let mut coordinator = Coordinator::start(settings.coordinator, parts)
         .await
         .context("cannot start")?;
+    if let Some(recording) = recording {
+        coordinator.record(Box::new(recording));
+    }
     let (mut stopper, stop) = Stop::new();
     let mut serving = JoinSet::new();
     for server in servers {

@@ -1,5 +1,6 @@
 //! From command line and file to what a coordinator needs.
 
+use std::error::Error as _;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use grange_coordinator::{CoordinatorConfig, Upstreams};
+use grange_coordinator::{CoordinatorConfig, RecordingFile, Upstreams};
 use grange_derivation::StoreDir;
 use grange_interfaces::{Claim, Datastore};
 use grange_store_sqlite::{SqliteDatastore, path_of_uri};
@@ -44,6 +45,8 @@ pub struct Settings {
     pub claim: Claim,
     /// What stock clients fetch, if anything.
     pub publish: Publish,
+    /// Where to write down what happens.
+    pub record: Option<PathBuf>,
     /// The coordinator's own.
     pub coordinator: CoordinatorConfig,
 }
@@ -106,6 +109,7 @@ impl Settings {
         let upstreams = upstreams(&mut coordinator, flags, file.substitutes)?;
         Ok(Self {
             upstreams,
+            record: flags.record.clone().or(file.record),
             publish: Publish::new(flags, file.publish, &state_dir, &coordinator.store_dirs)?,
             database: flags
                 .database
@@ -150,6 +154,18 @@ pub fn open_datastore(uri: &str) -> anyhow::Result<Arc<SqliteDatastore>> {
 /// The same as the trait that a coordinator takes.
 pub(super) fn datastore(settings: &Settings) -> anyhow::Result<Arc<dyn Datastore>> {
     Ok(open_datastore(&settings.database)?)
+}
+
+/// Opens the file that what happens is written to.
+pub(super) fn open_recording(path: &Path) -> anyhow::Result<RecordingFile> {
+    make_parent(path)?;
+    RecordingFile::open(path).map_err(|error| {
+        let cause = error
+            .source()
+            .map_or_else(String::new, |it| format!(": {it}"));
+        let path = path.display();
+        failure::config(format!("cannot record to {path}: {error}{cause}"))
+    })
 }
 
 /// Makes the directory of a file, for its owner alone, if it is not there, and brings its name to the disk: what is
@@ -271,7 +287,7 @@ mod tests {
     fn flags_count_more_than_the_file_and_the_file_more_than_defaults() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("coordinator.toml");
-        let text = "state-dir = \"/x\"\nlisten = [\"127.0.0.1:1\"]\n[farm]\nlease = \"10s\"\nmax-log = 5\nsweep-every = \"2d\"\n";
+        let text = "state-dir = \"/x\"\nrecord = \"farm.record\"\nlisten = [\"127.0.0.1:1\"]\n[farm]\nlease = \"10s\"\nmax-log = 5\nsweep-every = \"2d\"\n";
         std::fs::write(&file, text).unwrap();
         let mut flags = Flags {
             config: Some(file),
@@ -283,14 +299,18 @@ mod tests {
         assert_eq!(settings.listen, ["127.0.0.1:1".parse().unwrap()]);
         assert_eq!(settings.coordinator.lease, Duration::from_secs(10));
         assert_eq!(settings.coordinator.max_log, 5);
+        let record = directory.path().join("farm.record");
+        assert_eq!(settings.record, Some(record));
         assert_eq!(settings.coordinator.sweep_every, Duration::from_hours(48));
         assert_eq!(settings.claim, Claim::Exclusive);
 
         flags.listen = vec!["[::1]:2".parse().unwrap()];
         flags.state_dir = Some("/y".into());
+        flags.record = Some("/z".into());
         flags.store_dirs = vec!["/nix/store".into()];
         let settings = Settings::new(&flags).unwrap();
         assert_eq!(settings.listen, flags.listen);
+        assert_eq!(settings.record, flags.record);
         assert_eq!(settings.database, "sqlite:/y/grange.db");
         assert_eq!(settings.coordinator.store_dirs, [StoreDir::nix()]);
     }

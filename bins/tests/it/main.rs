@@ -11,5 +11,6 @@ mod process;
 mod prune;
 mod published;
 mod real;
+mod recorded;
 mod stock;
 mod upstream;

@@ -14,6 +14,7 @@ mod formats;
 mod http;
 mod memory;
 mod peers;
+mod recordings;
 mod requests;
 mod runtime;
 mod settings;

@@ -1,6 +1,6 @@
 //! All targets.
 
-use crate::{core, daemon, formats, http, peers, requests, settings, signed};
+use crate::{core, daemon, formats, http, peers, recordings, requests, settings, signed};
 
 /// Something that takes any bytes.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +40,7 @@ pub const TARGETS: &[Target] = &[
     of("narinfo-nix", 4_096, signed::narinfo_nix),
     of("pages", 2_048, http::pages),
     of("record", 4_096, formats::record),
+    of("recording", 4_096, recordings::recording),
     of("requests", 4_096, requests::requests),
     of("scheme", 1_024, settings::scheme),
     of("sexp", 2_048, signed::sexp),

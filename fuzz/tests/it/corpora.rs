@@ -74,6 +74,7 @@ replays! {
     narinfo_nix "narinfo-nix"
     pages "pages"
     record "record"
+    recording "recording"
     requests "requests"
     scheme "scheme"
     sexp "sexp"

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -77,6 +77,8 @@ pub(crate) struct GatedDatastore<S> {
     pub(crate) removal: Gate,
     pub(crate) items: Gate,
     pub(crate) derivations: Gate,
+    /// The journal holds these facts no more: those before this one.
+    pub(crate) cut: AtomicU64,
 }
 
 impl<S> GatedDatastore<S> {
@@ -87,6 +89,7 @@ impl<S> GatedDatastore<S> {
             removal: Gate::default(),
             items: Gate::default(),
             derivations: Gate::default(),
+            cut: AtomicU64::new(0),
         }
     }
 }
@@ -154,6 +157,8 @@ impl<S: Datastore + Debug> History for GatedDatastore<S> {
         after: FactNumber,
         limit: usize,
     ) -> Result<Page<NumberedFact>, StoreError> {
+        let last_gone = self.cut.load(Ordering::Relaxed).saturating_sub(1);
+        let after = after.max(FactNumber(last_gone));
         self.inner.facts(after, limit).await
     }
 

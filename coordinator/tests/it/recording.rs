@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use grange_coordinator::Sink;
+use grange_interfaces::{Datastore, History as _};
 use grange_model::{BuildState, FactNumber, Timestamp};
 use grange_recording::{Cursor, Ending, Event, Line, Lines, header};
 use grange_testing::MemoryDatastore;
 
 use crate::agent::made;
 use crate::farm::{Farm, Setup, derivation, request, until, within};
+use crate::gates::GatedDatastore;
 
 /// A recording in memory; it goes on in a clone.
 #[derive(Clone, Debug, Default)]
@@ -55,7 +57,11 @@ impl Sink for Paper {
     }
 }
 
-async fn farm_on(datastore: &Arc<MemoryDatastore>, paper: &Paper) -> Farm {
+fn memory() -> Arc<MemoryDatastore> {
+    Arc::default()
+}
+
+async fn farm_on<D: Datastore + 'static>(datastore: &Arc<D>, paper: &Paper) -> Farm {
     let setup = Setup {
         datastore: Arc::clone(datastore) as _,
         ..Setup::default()
@@ -69,7 +75,7 @@ async fn farm_on(datastore: &Arc<MemoryDatastore>, paper: &Paper) -> Farm {
 #[tokio::test]
 async fn builds_attempts_and_agents_are_recorded() {
     let paper = Paper::default();
-    let farm = farm_on(&Arc::default(), &paper).await;
+    let farm = farm_on(&memory(), &paper).await;
     let mut agent = farm.agent().await;
     let base = derivation("base", &[]);
     let user = derivation("user", &[&base]);
@@ -154,7 +160,7 @@ async fn a_recording_goes_on_after_a_restart() {
 async fn a_full_disk_stops_nobody_and_nothing_is_lost() {
     let paper = Paper::default();
     paper.full.store(true, Ordering::SeqCst);
-    let farm = farm_on(&Arc::default(), &paper).await;
+    let farm = farm_on(&memory(), &paper).await;
     let mut agent = farm.agent().await;
     for number in 0..3 {
         let build = farm
@@ -170,6 +176,30 @@ async fn a_full_disk_stops_nobody_and_nothing_is_lost() {
     paper.has_ended(3).await;
     assert_eq!(paper.count(|event| matches!(event, Event::Submitted(_))), 3);
     within(farm.coordinator.stop()).await;
+}
+
+#[tokio::test]
+async fn what_the_journal_has_no_more_is_a_gap() {
+    let datastore = Arc::new(GatedDatastore::new(MemoryDatastore::new()));
+    let paper = Paper::default();
+    within(farm_on(&datastore, &paper).await.kill()).await;
+    let farm = farm_on(&datastore, &Paper::default()).await;
+    farm.submit(&[&derivation("lost", &[])]).await;
+    farm.submit(&[&derivation("kept", &[])]).await;
+    within(farm.kill()).await;
+    let page = datastore.inner.facts(FactNumber(0), 100).await.unwrap();
+    let last = page.entries.last().unwrap().number;
+    datastore.cut.store(last.0, Ordering::Relaxed);
+
+    let _farm = farm_on(&datastore, &paper).await;
+    until(|| async { paper.lines().len() == 2 }).await;
+    let lines = paper.lines();
+    assert!(matches!(&lines[0].event, Event::Gap(gap) if gap.after == FactNumber(0)));
+    assert_eq!(lines[0].cursor.fact, last);
+    let Event::Submitted(submitted) = &lines[1].event else {
+        panic!("{lines:?}");
+    };
+    assert_eq!(submitted.derivation.name, "kept");
 }
 
 /// A recording of a farm whose journal went on further, or otherwise, says that something is missing.

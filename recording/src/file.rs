@@ -33,6 +33,7 @@ pub struct RecordingFile {
     /// Bytes that count: whole lines.
     length: u64,
     cursor: Option<Cursor>,
+    limit: u64,
 }
 
 /// Why a file cannot be recorded to. It was left as it was.
@@ -88,6 +89,7 @@ impl RecordingFile {
                 file,
                 length: 0,
                 cursor: None,
+                limit: u64::MAX,
             });
         };
         let header = first(&begins[..end]).map_err(OpenError::Other)?;
@@ -103,7 +105,17 @@ impl RecordingFile {
             file,
             length,
             cursor: Some(cursor),
+            limit: u64::MAX,
         })
+    }
+
+    /// It gets no more than so many bytes: what goes beyond that is refused as if the disk were full.
+    #[must_use]
+    pub fn at_most(self, bytes: u64) -> Self {
+        Self {
+            limit: bytes,
+            ..self
+        }
     }
 }
 
@@ -114,6 +126,10 @@ impl Sink for RecordingFile {
 
     fn append(&mut self, lines: &[u8]) -> io::Result<()> {
         // Whatever a write that failed has left, or a process that was killed.
+        if self.length.saturating_add(lines.len() as u64) > self.limit {
+            let what = format!("the recording may have {} bytes", self.limit);
+            return Err(io::Error::new(io::ErrorKind::QuotaExceeded, what));
+        }
         let length = self.file.metadata()?.len();
         if length < self.length {
             return Err(io::Error::other("somebody has made it shorter"));

@@ -122,3 +122,21 @@ fn it_can_be_read_while_it_is_written_and_nobody_may_shorten_it() {
     let error = file.append(&line(7, Event::Mark).print()).unwrap_err();
     assert!(error.to_string().contains("shorter"), "{error}");
 }
+
+#[test]
+fn it_grows_no_further_than_it_may() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("farm.record");
+    let (text, _) = recording();
+    let room = text.len() as u64;
+    let mut file = RecordingFile::open(&path).unwrap().at_most(room);
+    file.append(&text).unwrap();
+    let mark = line(6, Event::Mark).print();
+    let error = file.append(&mark).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::QuotaExceeded);
+    assert_eq!(fs::read(&path).unwrap(), text);
+    drop(file);
+    let file = RecordingFile::open(&path).unwrap();
+    let mut file = file.at_most(room + mark.len() as u64);
+    file.append(&mark).unwrap();
+}

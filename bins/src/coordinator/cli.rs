@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use grange_substitutes::NarCompression;
 use grange_transport_http::ListenAddress;
 
+use crate::sizes::parse_size;
 use crate::upstream::SubstituteFlags;
 
 /// Gives builds to agents, and keeps what comes of them
@@ -100,6 +101,10 @@ pub struct Flags {
     /// something else is refused [default: nowhere]
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
+    /// How large that file may get, such as 10G. Then nothing is recorded until there is another file, or more room, and the
+    /// coordinator is started anew [default: as large as the disk allows]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub record_max: Option<u64>,
     /// Take the database from another coordinator that seems to use it (it hangs, or its machine is gone): from then on
     /// that one can write nothing. Its artifacts must not be in use any more
     #[arg(long)]

@@ -29,6 +29,8 @@ pub struct ConfigFile {
     pub admin_token_file: Option<PathBuf>,
     /// Where to write down what happens.
     pub record: Option<PathBuf>,
+    /// How large that file may get, in bytes.
+    pub record_max: Option<u64>,
     /// Certificate and key.
     pub tls: Option<TlsSection>,
     /// What stock clients fetch.

@@ -33,7 +33,7 @@ pub(super) async fn run(settings: Settings) -> anyhow::Result<()> {
         timeout_ms: milliseconds(limits.timeout),
         max_silent_ms: milliseconds(limits.max_silent),
     };
-    let recording = settings.record.as_deref().map(open_recording).transpose()?;
+    let recording = open_recording(&settings)?;
     let datastore = datastore(&settings)?;
     let history: Arc<dyn History> = Arc::<dyn Datastore>::clone(&datastore);
     let artifacts: Arc<dyn ArtifactStore> = Arc::new(open_artifacts(&settings.artifacts)?);

@@ -47,6 +47,8 @@ pub struct Settings {
     pub publish: Publish,
     /// Where to write down what happens.
     pub record: Option<PathBuf>,
+    /// How large that may get, in bytes.
+    pub record_max: u64,
     /// The coordinator's own.
     pub coordinator: CoordinatorConfig,
 }
@@ -110,6 +112,7 @@ impl Settings {
         Ok(Self {
             upstreams,
             record: flags.record.clone().or(file.record),
+            record_max: flags.record_max.or(file.record_max).unwrap_or(u64::MAX),
             publish: Publish::new(flags, file.publish, &state_dir, &coordinator.store_dirs)?,
             database: flags
                 .database
@@ -156,16 +159,20 @@ pub(super) fn datastore(settings: &Settings) -> anyhow::Result<Arc<dyn Datastore
     Ok(open_datastore(&settings.database)?)
 }
 
-/// Opens the file that what happens is written to.
-pub(super) fn open_recording(path: &Path) -> anyhow::Result<RecordingFile> {
+/// Opens the file that what happens is written to, if there is to be one.
+pub(super) fn open_recording(settings: &Settings) -> anyhow::Result<Option<RecordingFile>> {
+    let Some(path) = &settings.record else {
+        return Ok(None);
+    };
     make_parent(path)?;
-    RecordingFile::open(path).map_err(|error| {
+    let file = RecordingFile::open(path).map_err(|error| {
         let cause = error
             .source()
             .map_or_else(String::new, |it| format!(": {it}"));
         let path = path.display();
         failure::config(format!("cannot record to {path}: {error}{cause}"))
-    })
+    })?;
+    Ok(Some(file.at_most(settings.record_max)))
 }
 
 /// Makes the directory of a file, for its owner alone, if it is not there, and brings its name to the disk: what is
@@ -287,7 +294,7 @@ mod tests {
     fn flags_count_more_than_the_file_and_the_file_more_than_defaults() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("coordinator.toml");
-        let text = "state-dir = \"/x\"\nrecord = \"farm.record\"\nlisten = [\"127.0.0.1:1\"]\n[farm]\nlease = \"10s\"\nmax-log = 5\nsweep-every = \"2d\"\n";
+        let text = "state-dir = \"/x\"\nrecord = \"farm.record\"\nrecord-max = 7\nlisten = [\"127.0.0.1:1\"]\n[farm]\nlease = \"10s\"\nmax-log = 5\nsweep-every = \"2d\"\n";
         std::fs::write(&file, text).unwrap();
         let mut flags = Flags {
             config: Some(file),
@@ -300,7 +307,7 @@ mod tests {
         assert_eq!(settings.coordinator.lease, Duration::from_secs(10));
         assert_eq!(settings.coordinator.max_log, 5);
         let record = directory.path().join("farm.record");
-        assert_eq!(settings.record, Some(record));
+        assert_eq!((settings.record, settings.record_max), (Some(record), 7));
         assert_eq!(settings.coordinator.sweep_every, Duration::from_hours(48));
         assert_eq!(settings.claim, Claim::Exclusive);
 

@@ -10,9 +10,10 @@ use grange_model::{AttemptId, AttemptRecord, Choice, Fact, Occasion, Record, Res
 use crate::io::AttemptPhase;
 use crate::machine::Core;
 use crate::policy::Seat;
-use crate::queue::{Class, Place};
+use crate::queue::{Class, Place, Turn};
+use crate::share::Lane;
 use crate::slab::Ix;
-use crate::tables::{Agent, Attempt, Task, TaskState};
+use crate::tables::{Agent, Attempt, TaskState};
 
 /// How many attempts an agent may get beside those it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,6 +80,7 @@ impl Core {
             self.give(&place, class, agent, Occasion::Ready { agents });
             self.refresh(&mut offers[at], agent);
         }
+        self.preempt();
     }
 
     /// Gives a waiting agent what fits it, as much as it has room for.
@@ -89,7 +91,13 @@ impl Core {
     }
 
     /// Gives a ready task of a class to an agent.
-    fn give(&mut self, place: &Place, class: Ix<Class>, agent: Ix<Agent>, occasion: Occasion) {
+    pub(crate) fn give(
+        &mut self,
+        place: &Place,
+        class: Ix<Class>,
+        agent: Ix<Agent>,
+        occasion: Occasion,
+    ) {
         self.pass_over(place, agent);
         let row = &mut self.classes.table[class];
         row.passed = 0;
@@ -97,8 +105,8 @@ impl Core {
         let others = row.ready.len().saturating_sub(1);
         let needs = row.demand.of(&self.agents[agent]);
         let choice = Choice {
-            ready_at: self.tasks[place.2].ready_at,
-            priority: self.derived(self.tasks[place.2].derivation),
+            ready_at: self.tasks[place.task].ready_at,
+            priority: self.derived(self.tasks[place.task].derivation),
             occasion: if reserved {
                 Occasion::Reserved
             } else {
@@ -106,7 +114,7 @@ impl Core {
             },
             others: u32::try_from(others).unwrap_or(u32::MAX),
         };
-        self.assign(place.2, agent, needs, choice);
+        self.assign(place, agent, needs, choice);
     }
 
     fn offer(&self, class: Ix<Class>) -> Option<Offer> {
@@ -125,10 +133,11 @@ impl Core {
         offers.retain_mut(|offer| self.head(offer).is_some());
         let heads = offers.iter().enumerate();
         let heads = heads.filter_map(|(at, offer)| {
-            let (place, agent) = self.pick(offer)?;
-            Some((place, at, agent))
+            let (turn, agent) = self.pick(offer)?;
+            Some((turn, at, agent))
         });
-        heads.min()
+        let ((_, place), at, agent) = heads.min()?;
+        Some((place.clone(), at, agent))
     }
 
     /// Takes agents out of an offer that have been given something else meanwhile.
@@ -144,21 +153,24 @@ impl Core {
         self.pick(offer).map(|_| ())
     }
 
-    fn pick(&self, offer: &Offer) -> Option<(Place, Ix<Agent>)> {
+    fn pick(&self, offer: &Offer) -> Option<(Turn<'_>, Ix<Agent>)> {
         let class = self.classes.table.get(offer.class)?;
-        let mut places = class.ready.iter().take(self.lookahead());
-        places.find_map(|place| Some((place.clone(), self.seat(place, offer)?)))
+        let mut turns = self.turns(class).take(self.lookahead());
+        turns.find_map(|turn| {
+            let agent = self.seat(&turn, offer)?;
+            Some((turn, agent))
+        })
     }
 
     /// The agent that gets a task, of those that may have it, if any.
-    fn seat(&self, place: &Place, offer: &Offer) -> Option<Ix<Agent>> {
-        let task = place.2;
+    fn seat(&self, turn: &Turn<'_>, offer: &Offer) -> Option<Ix<Agent>> {
+        let task = turn.1.task;
         let demand = &self.classes.table.get(offer.class)?.demand;
         let agents = offer.agents.iter().rev().map(|(_, agent)| *agent);
         let mut agents = agents.filter(|agent| {
             self.room(*agent).is_some()
                 && self.agents[*agent].affords(demand)
-                && self.may_have(place, offer.class, *agent)
+                && self.may_have(turn, offer.class, *agent)
         });
         let Some(placement) = &self.config.policy.placement else {
             return agents.next();
@@ -197,11 +209,12 @@ impl Core {
             can.then_some((*class, row))
         });
         let heads = classes.filter_map(|(class, row)| {
-            let mut places = row.ready.iter().take(self.lookahead());
-            let place = places.find(|place| self.may_have(place, class, ix))?;
-            Some((place, class))
+            let mut turns = self.turns(row).take(self.lookahead());
+            let turn = turns.find(|turn| self.may_have(turn, class, ix))?;
+            Some((turn, class))
         });
-        heads.min().map(|(place, class)| (place.clone(), class))
+        let ((_, place), class) = heads.min()?;
+        Some((place.clone(), class))
     }
 
     fn lookahead(&self) -> usize {
@@ -209,11 +222,11 @@ impl Core {
     }
 
     /// Whether nothing speaks against giving the task to the agent, whom its class fits.
-    fn may_have(&self, place: &Place, class: Ix<Class>, agent: Ix<Agent>) -> bool {
-        let task = place.2;
+    pub(crate) fn may_have(&self, turn: &Turn<'_>, class: Ix<Class>, agent: Ix<Agent>) -> bool {
+        let task = turn.1.task;
         let mut attempts = self.tasks[task].attempts.iter();
         let holds = attempts.any(|attempt| self.attempts[*attempt].agent == agent);
-        !holds && !self.is_avoided(task, agent) && !self.is_kept_from(place, class, agent)
+        !holds && !self.is_avoided(task, agent) && !self.is_kept_from(turn, class, agent)
     }
 
     /// How much room an agent has; none if it may get nothing.
@@ -225,7 +238,8 @@ impl Core {
         agent.room()
     }
 
-    fn assign(&mut self, task: Ix<Task>, agent: Ix<Agent>, needs: Resources, choice: Choice) {
+    fn assign(&mut self, place: &Place, agent: Ix<Agent>, needs: Resources, choice: Choice) {
+        let Place { lane, task, .. } = *place;
         let (slot, generation) = self.attempts.vacant();
         let row = &self.tasks[task];
         let again = row.builds.first().filter(|_| row.again);
@@ -255,8 +269,12 @@ impl Core {
             agent,
             phase: AttemptPhase::Preparing,
             needs: needs.clone(),
+            lane,
             expired: false,
         });
+        if let Lane::Of(group) = lane {
+            self.groups.begin(group, self.now, self.now);
+        }
         self.tasks[task].attempts.push(attempt);
         #[cfg(grange_bugs)]
         let stays = self.has_bug(crate::Bug::TwoAgents) && self.tasks[task].attempts.len() < 2;

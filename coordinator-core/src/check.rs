@@ -182,6 +182,7 @@ impl Core {
             ("classes", self.classes.table.len()),
             ("asks", self.asks.len()),
             ("kinds", self.kinds.len()),
+            ("groups at work", usize::from(!self.groups.are_idle())),
         ];
         let kept = rows.iter().filter(|(_, rows)| *rows > 0);
         let kept: Vec<_> = kept.collect();

@@ -67,6 +67,13 @@ impl Agent {
         self.short_of(demand).next().is_none()
     }
 
+    /// Whether enough would be left if this were not used up.
+    pub(crate) fn would_afford(&self, demand: &Demand, without: &Resources) -> bool {
+        let gets = |name: &str| without.get(name).copied().unwrap_or(0);
+        let mut short = self.short_of(demand);
+        short.all(|(name, needs, left)| left.saturating_add(gets(name)) >= needs)
+    }
+
     /// What is missing beside what it does now: name, how much is needed, how much is left.
     pub(crate) fn short_of<'a>(
         &'a self,

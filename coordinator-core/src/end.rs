@@ -7,6 +7,7 @@ use grange_model::{
 
 use crate::io::{AttemptPhase, Reply, Ticket};
 use crate::machine::Core;
+use crate::share::Lane;
 use crate::slab::Ix;
 use crate::tables::{Attempt, Build, Derivation, Lost, Status, Task, TaskState};
 
@@ -253,6 +254,10 @@ impl Core {
             return;
         };
         self.ledger.remove(Key::Attempt(ix.0));
+        if let Lane::Of(group) = attempt.lane {
+            let began = attempt.record.assigned_at;
+            self.groups.end(group, began, self.now);
+        }
         let agent = &mut self.agents[attempt.agent];
         agent.attempts.remove(&ix);
         if attempt.phase == AttemptPhase::Uploading {

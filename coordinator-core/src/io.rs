@@ -371,4 +371,6 @@ pub enum TimerReason {
     Wait,
     /// A build may be tried again.
     Backoff,
+    /// An urgent build has waited long enough for room.
+    Urgent,
 }

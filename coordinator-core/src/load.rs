@@ -8,6 +8,7 @@ use grange_model::{
 
 use crate::io::{AttemptPhase, TimerReason};
 use crate::machine::Core;
+use crate::share::Lane;
 use crate::slab::Ix;
 use crate::tables::{Agent, Attempt, Presence, TaskState};
 use crate::work::Work;
@@ -86,6 +87,7 @@ impl Core {
         upstream: &[Digest],
     ) -> Result<(), String> {
         self.now = now;
+        self.groups.starting = true;
         loading
             .builds
             .sort_by_key(|build| (build.submitted_at, build.spec.id));
@@ -127,6 +129,7 @@ impl Core {
                 self.evaluate(task);
             }
         }
+        self.groups.starting = false;
         Ok(())
     }
 
@@ -204,6 +207,7 @@ impl Core {
             return Ok(());
         };
         let phase = AttemptPhase::Preparing;
+        let lane = self.lane(task);
         let class = self.tasks[task].classes.first();
         let demand = class.map(|class| &self.classes.table[*class].demand);
         let needs = demand.map_or_else(Resources::new, |demand| demand.of(&self.agents[agent]));
@@ -213,6 +217,7 @@ impl Core {
             agent,
             phase,
             needs: needs.clone(),
+            lane,
             expired: false,
         };
         let ix = self.attempts.insert_at(id.slot, attempt);
@@ -220,6 +225,10 @@ impl Core {
         self.set_state(task, TaskState::Running);
         self.agents[agent].attempts.insert(ix);
         self.agents[agent].occupy(&needs);
+        if let Lane::Of(group) = lane {
+            let began = self.attempts[ix].record.assigned_at;
+            self.groups.begin(group, began, self.now);
+        }
         let until = self.now.after(self.config.lease);
         self.agents[agent].lease_until = Some(until);
         self.timers.insert((until, TimerReason::Lease, agent.0));

@@ -15,6 +15,7 @@ use crate::names::Names;
 use crate::queue::Classes;
 use crate::recent::Recent;
 use crate::request::Request;
+use crate::share::Groups;
 use crate::shared::Shared;
 use crate::slab::{Ix, Slab};
 use crate::tables::{Agent, Attempt, Build, Derivation, Output, Presence, Task};
@@ -36,6 +37,7 @@ pub struct Core {
     pub(crate) agents: Slab<Agent>,
     pub(crate) names: Names,
     pub(crate) classes: Classes,
+    pub(crate) groups: Groups,
     pub(crate) asks: Shared<Ask>,
     pub(crate) kinds: Shared<Kind>,
     pub(crate) recent: Recent,
@@ -77,6 +79,7 @@ impl Core {
             agents: Slab::new(),
             names: Names::default(),
             classes: Classes::new(),
+            groups: Groups::new(),
             asks: Shared::default(),
             kinds: Shared::default(),
             recent: Recent::default(),
@@ -165,7 +168,7 @@ impl Core {
                 TimerReason::Lease => self.lease_ended(row),
                 TimerReason::Wait => self.wait_ended(row),
                 TimerReason::Backoff => self.backoff_ended(row),
-                TimerReason::Work => {}
+                TimerReason::Work | TimerReason::Urgent => {}
             }
         }
         self.settle();

@@ -1,7 +1,9 @@
 //! Who gets what first: mechanism is in the queues, choice is here.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use grange_model::{AgentId, Item, Tags, Timestamp};
 use smallvec::SmallVec;
@@ -68,6 +70,66 @@ pub trait Placement: fmt::Debug + Send + Sync {
     fn fit(&self, candidate: &Candidate<'_>, seat: &Seat<'_>) -> i64;
 }
 
+/// Who shares what agents can do.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use grange_coordinator_core::{Candidate, Policy, Share};
+///
+/// /// What people wait for gets nine tenths, what nobody waits for the rest.
+/// #[derive(Debug)]
+/// struct PeopleFirst;
+///
+/// impl Share for PeopleFirst {
+///     fn path(&self, candidate: &Candidate<'_>) -> Vec<(String, u32)> {
+///         match candidate.tags.get("user") {
+///             Some(user) => vec![("people".to_owned(), 9), (user.clone(), 1)],
+///             None => vec![("machines".to_owned(), 1)],
+///         }
+///     }
+/// }
+///
+/// let policy = Policy {
+///     share: Some(Arc::new(PeopleFirst)),
+///     ..Policy::default()
+/// };
+/// assert!(policy.urgent.is_none());
+/// ```
+///
+/// # Contract
+///
+/// * The path follows from the candidate and from nothing else.
+/// * It must not panic.
+pub trait Share: fmt::Debug + Send + Sync {
+    /// The groups that a build is for, from the outermost in, each with its weight: of two groups side by side that always
+    /// have something to do, one of weight 2 gets twice as much of the agents' time as one of weight 1. A weight of 0 counts
+    /// as 1. At most 1,024 groups are told apart at a time.
+    fn path(&self, candidate: &Candidate<'_>) -> Vec<(String, u32)>;
+}
+
+/// Shares by tags of builds: `team`, then `user`. Who has no such tag is in a group of the others without it.
+#[derive(Clone, Debug, Default)]
+pub struct ByTags {
+    /// Keys, from the outermost in.
+    pub keys: Vec<String>,
+    /// The weights of groups by their values, as in `["science", "alice"]`; those that are not named have 1.
+    pub weights: BTreeMap<Vec<String>, u32>,
+}
+
+impl Share for ByTags {
+    fn path(&self, candidate: &Candidate<'_>) -> Vec<(String, u32)> {
+        let mut values: Vec<String> = Vec::new();
+        let groups = self.keys.iter().map(|key| {
+            let value = candidate.tags.get(key).cloned().unwrap_or_default();
+            values.push(value.clone());
+            let weight = self.weights.get(&values).copied().unwrap_or(1);
+            (value, weight)
+        });
+        groups.collect()
+    }
+}
+
 /// A choice of policy. The default: priority, then age; the agent that has most room.
 ///
 /// Mechanism goes before policy: whatever it says, an agent gets only what it offers to take, none that
@@ -77,6 +139,14 @@ pub trait Placement: fmt::Debug + Send + Sync {
 pub struct Policy {
     /// Compared one after the other; of equals, the one that was submitted first.
     pub order: Vec<Arc<dyn Order>>,
+    /// How it is shared between groups, before the order counts. None: there is one queue for all.
+    pub share: Option<Arc<dyn Share>>,
+    /// From this priority on, builds go before all others, whatever their groups have had, and count in no share. None: none
+    /// do.
+    pub urgent: Option<i32>,
+    /// How long an urgent build waits for room before the attempt is dropped for it that is not urgent itself and has run for
+    /// the shortest time, of those on agents that could take it. None: it waits.
+    pub preempt_after: Option<Duration>,
     /// Who gets a build for which several wait. None: whoever has most room.
     pub placement: Option<Arc<dyn Placement>>,
     /// How many builds may go before one that an agent could take, but for want of memory or something else that it uses up,
@@ -91,6 +161,9 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             order: vec![Arc::new(ByPriority)],
+            share: None,
+            urgent: None,
+            preempt_after: None,
             placement: None,
             patience: 32,
             lookahead: 64,

@@ -7,10 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use grange_model::Tags;
+use smallvec::SmallVec;
 
 use crate::demand::Demand;
 use crate::machine::Core;
 use crate::policy::{Candidate, OrderKey};
+use crate::share::{Lane, Rank};
 use crate::slab::{Content, Ix, Slab};
 use crate::tables::{Agent, Avoided, Task, TaskState};
 use crate::work::Work;
@@ -24,6 +26,8 @@ pub(crate) struct Class {
     /// How many unfinished builds are of it.
     pub(crate) builds: u32,
     pub(crate) ready: BTreeSet<Place>,
+    /// How many of them are in each lane.
+    pub(crate) lanes: BTreeMap<Lane, u32>,
     /// Tasks that every agent had a setup failure of that could take them.
     pub(crate) backed_off: BTreeSet<Ix<Task>>,
     /// How many that come later have been given to agents that could take its first, but for want of something.
@@ -36,10 +40,53 @@ impl Content for Class {
     type Hot = ();
 }
 
-/// A place in a queue: what the policy says, age, task.
-pub(crate) type Place = (OrderKey, u64, Ix<Task>);
+/// A place in a queue.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    /// Where lanes stand among each other changes all the time, and is looked at when it is chosen.
+    pub(crate) lane: Lane,
+    /// What the policy's orders say.
+    pub(crate) key: OrderKey,
+    /// Age.
+    pub(crate) order: u64,
+    pub(crate) task: Ix<Task>,
+}
+
+/// A place among all: the lower, the sooner.
+pub(crate) type Turn<'a> = (Rank, &'a Place);
 
 impl Class {
+    fn add(&mut self, place: Place) {
+        let lane = place.lane;
+        if self.ready.insert(place) {
+            *self.lanes.entry(lane).or_default() += 1;
+        }
+    }
+
+    fn take(&mut self, place: &Place) {
+        if self.ready.remove(place)
+            && let Some(count) = self.lanes.get_mut(&place.lane)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.lanes.remove(&place.lane);
+            }
+        }
+    }
+
+    /// The places of a lane, in order.
+    pub(crate) fn places_of(&self, lane: Lane) -> impl Iterator<Item = &Place> {
+        let first = Place {
+            lane,
+            key: OrderKey::default(),
+            order: 0,
+            task: Ix::new(0),
+        };
+        self.ready
+            .range(first..)
+            .take_while(move |place| place.lane == lane)
+    }
+
     /// Whether the agent can take its builds.
     pub(crate) fn fits(&self, agent: &Agent) -> bool {
         agent.takes(&self.system, &self.requires) && agent.could_afford(&self.demand)
@@ -91,6 +138,7 @@ impl Classes {
             demand: demand.clone(),
             builds: 1,
             ready: BTreeSet::new(),
+            lanes: BTreeMap::new(),
             backed_off: BTreeSet::new(),
             passed: 0,
             reserved: None,
@@ -140,7 +188,31 @@ impl Classes {
     }
 }
 
+impl Task {
+    /// Where it is queued, if it is.
+    pub(crate) fn place(&self, ix: Ix<Self>) -> Option<Place> {
+        let (lane, key) = self.queued.clone()?;
+        Some(Place {
+            lane,
+            key,
+            order: self.order,
+            task: ix,
+        })
+    }
+}
+
 impl Core {
+    /// The places of a class with their turns, the first first.
+    pub(crate) fn turns<'a>(&'a self, class: &'a Class) -> impl Iterator<Item = Turn<'a>> + 'a {
+        let lanes = class.lanes.keys().map(|lane| (self.rank(*lane), *lane));
+        let mut lanes: SmallVec<[(Rank, Lane); 4]> = lanes.collect();
+        lanes.sort_unstable();
+        lanes.into_iter().flat_map(move |(rank, lane)| {
+            let places = class.places_of(lane);
+            places.map(move |place| (rank.clone(), place))
+        })
+    }
+
     /// Moves a task to another state: its queues and the counters follow.
     pub(crate) fn set_state(&mut self, ix: Ix<Task>, state: TaskState) {
         if self.tasks[ix].state == state {
@@ -168,20 +240,28 @@ impl Core {
 
     /// Puts a task into the lists of its classes in which its state belongs.
     pub(crate) fn list(&mut self, ix: Ix<Task>) {
-        let key = if self.tasks[ix].state == TaskState::Ready {
-            self.order_key(ix)
-        } else {
-            OrderKey::default()
+        let queued = match self.tasks[ix].state {
+            TaskState::Ready => Some((self.lane(ix), self.order_key(ix))),
+            _ => None,
         };
         let task = &mut self.tasks[ix];
         match task.state {
             TaskState::Ready => {
+                task.queued = queued;
+                let place = task.place(ix);
                 for class in &task.classes {
-                    let ready = &mut self.classes.table[*class].ready;
-                    ready.insert((key.clone(), task.order, ix));
+                    if let Some(place) = &place {
+                        self.classes.table[*class].add(place.clone());
+                    }
                     self.classes.now_ready(*class);
                 }
-                task.queued = Some(key);
+                if let Some(Place {
+                    lane: Lane::Of(group),
+                    ..
+                }) = place
+                {
+                    self.groups.arrive(group, self.now);
+                }
             }
             TaskState::BackedOff(_) => {
                 for class in &task.classes {
@@ -195,14 +275,17 @@ impl Core {
     /// Takes it out of them.
     pub(crate) fn unlist(&mut self, ix: Ix<Task>) {
         let task = &mut self.tasks[ix];
-        if let Some(key) = task.queued.take() {
-            let place = (key, task.order, ix);
+        if let Some(place) = task.place(ix) {
+            task.queued = None;
             for class in &task.classes {
-                let ready = &mut self.classes.table[*class].ready;
-                ready.remove(&place);
-                if ready.is_empty() {
+                let row = &mut self.classes.table[*class];
+                row.take(&place);
+                if row.ready.is_empty() {
                     self.classes.not_ready(*class);
                 }
+            }
+            if let Lane::Of(group) = place.lane {
+                self.groups.depart(group);
             }
         } else if matches!(task.state, TaskState::BackedOff(_)) {
             for class in &task.classes {
@@ -236,8 +319,11 @@ impl Core {
 
     /// Moves it to where its key belongs.
     pub(crate) fn requeue(&mut self, ix: Ix<Task>) {
-        let queued = self.tasks[ix].queued.as_ref();
-        if queued.is_some_and(|queued| *queued != self.order_key(ix)) {
+        if self.tasks[ix].queued.is_none() {
+            return;
+        }
+        let now = Some((self.lane(ix), self.order_key(ix)));
+        if self.tasks[ix].queued != now {
             self.unlist(ix);
             self.list(ix);
         }

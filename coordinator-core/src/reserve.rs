@@ -5,7 +5,7 @@
 //! often it was passed over; when that was often enough, one agent gets nothing that comes later until it is empty enough.
 
 use crate::machine::Core;
-use crate::queue::{Class, Place};
+use crate::queue::{Class, Place, Turn};
 use crate::slab::Ix;
 use crate::tables::Agent;
 
@@ -17,12 +17,12 @@ impl Core {
             return;
         }
         let row = &self.agents[agent];
+        let turn = (self.rank(place.lane), place);
         let passed = self.classes.demanding.iter().copied().filter(|class| {
             let class = &self.classes.table[*class];
-            let first = class.ready.first();
-            first.is_some_and(|first| first < place)
-                && class.fits(row)
+            class.fits(row)
                 && !row.affords(&class.demand)
+                && self.turns(class).next().is_some_and(|first| first < turn)
         });
         for class in passed.collect::<Vec<_>>() {
             let row = &mut self.classes.table[class];
@@ -61,13 +61,13 @@ impl Core {
     }
 
     /// Whether the agent is kept free for something that comes before this.
-    pub(crate) fn is_kept_from(&self, place: &Place, class: Ix<Class>, agent: Ix<Agent>) -> bool {
+    pub(crate) fn is_kept_from(&self, turn: &Turn<'_>, class: Ix<Class>, agent: Ix<Agent>) -> bool {
         let reservation = self
             .reservation(agent)
             .filter(|reserved| *reserved != class);
         reservation.is_some_and(|reserved| {
-            let first = self.classes.table[reserved].ready.first();
-            first.is_some_and(|first| first < place)
+            let first = self.turns(&self.classes.table[reserved]).next();
+            first.is_some_and(|first| first < *turn)
         })
     }
 }

@@ -15,6 +15,7 @@ use crate::kind::Kind;
 use crate::policy::OrderKey;
 use crate::priority::Levels;
 use crate::queue::Class;
+use crate::share::Lane;
 use crate::slab::{Content, Ix};
 
 /// A derivation with unfinished builds.
@@ -186,8 +187,8 @@ pub(crate) struct Task {
     pub(crate) ready_at: Timestamp,
     /// The classes of its builds.
     pub(crate) classes: SmallVec<[Ix<Class>; 1]>,
-    /// The key under which it is queued, while it is ready.
-    pub(crate) queued: Option<OrderKey>,
+    /// Under what it is queued, while it is ready.
+    pub(crate) queued: Option<(Lane, OrderKey)>,
     pub(crate) attempts: SmallVec<[Ix<Attempt>; 1]>,
     /// None as long as no attempt has ended.
     pub(crate) tries: Option<Box<Tries>>,
@@ -269,6 +270,8 @@ pub(crate) struct Attempt {
     pub(crate) phase: AttemptPhase,
     /// What it uses up of its agent.
     pub(crate) needs: Resources,
+    /// Whose share it counts in.
+    pub(crate) lane: Lane,
     pub(crate) expired: bool,
 }
 

@@ -5,7 +5,8 @@
 use grange_model::{AgentId, BuildId, BuildState, Item, Timestamp};
 
 use crate::machine::Core;
-use crate::queue::{Class, Place};
+use crate::queue::{Class, Turn};
+use crate::share::Lane;
 use crate::slab::Ix;
 use crate::tables::{Agent, Build, Derivation, Index, Task, TaskState};
 
@@ -78,8 +79,13 @@ pub struct Root {
 /// Why nobody has got a build yet that could be given to somebody.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Queued {
-    /// How many builds come before it that the same agents can take, as far as was counted.
+    /// How many builds come before it that the same agents can take, as far as was counted; where agents are shared, only those
+    /// of its own group.
     pub before: u64,
+    /// The group in whose share it counts, from the outermost in: `science/alice`.
+    pub group: Option<String>,
+    /// How many groups, or queues of urgent builds, come before its own just now.
+    pub groups_before: u64,
     /// Whether these are all.
     pub counted: bool,
     /// The derived priority of the first of them, if there is one.
@@ -257,36 +263,48 @@ impl Core {
             return Why::NobodyOffers { missing };
         }
         let task = &self.tasks[build.task];
-        let Some(key) = &task.queued else {
+        let Some(place) = task.place(build.task) else {
             return Why::Running;
         };
-        let place = (key.clone(), task.order, build.task);
-        let before = class.ready.range(..&place).take(COUNTED).count();
-        let first = class.ready.first().filter(|first| **first < place);
+        let rank = self.rank(place.lane);
+        let turn = (rank, &place);
+        let own = class.places_of(place.lane);
+        let before = own
+            .take_while(|other| **other < place)
+            .take(COUNTED)
+            .count();
+        let first = class.places_of(place.lane).next();
+        let first = first.filter(|first| **first < place);
+        let ahead = class.lanes.keys().filter(|lane| self.rank(**lane) < turn.0);
         let agent_of = |ix: Ix<Agent>| self.agents[ix].record.id;
         let mut queued = Queued {
             before: before as u64,
             counted: before < COUNTED,
-            first_priority: first.map(|first| self.derived(self.tasks[first.2].derivation)),
+            first_priority: first.map(|first| self.derived(self.tasks[first.task].derivation)),
+            group: match place.lane {
+                Lane::Of(group) => Some(self.groups.path(group)),
+                Lane::Urgent | Lane::Common => None,
+            },
+            groups_before: ahead.count() as u64,
             reserved: self.reserved_for(build.class).map(agent_of),
             ..Queued::default()
         };
         for (ix, agent) in self.agents.iter() {
             if agent.is_present() && class.fits(agent) {
                 queued.fitting += 1;
-                self.why_not(&mut queued, ix, &place, build.class);
+                self.why_not(&mut queued, ix, &turn, build.class);
             }
         }
         Why::Queued(Box::new(queued))
     }
 
     /// Why an agent that could take it has not got it.
-    fn why_not(&self, queued: &mut Queued, ix: Ix<Agent>, place: &Place, class: Ix<Class>) {
+    fn why_not(&self, queued: &mut Queued, ix: Ix<Agent>, turn: &Turn<'_>, class: Ix<Class>) {
         let agent = &self.agents[ix];
         let pressure = agent.pressure();
         if agent.record.paused {
             queued.paused += 1;
-        } else if self.is_avoided(place.2, ix) {
+        } else if self.is_avoided(turn.1.task, ix) {
             queued.avoided += 1;
         } else if !pressure.is_empty() {
             if queued.pressed.len() < NAMED {
@@ -294,7 +312,7 @@ impl Core {
             }
         } else if agent.has_no_room() {
             queued.full += 1;
-        } else if self.is_kept_from(place, class, ix) {
+        } else if self.is_kept_from(turn, class, ix) {
             queued.kept += 1;
         } else {
             let demand = &self.classes.table[class].demand;

@@ -43,8 +43,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
             policy: Policy {
                 order: vec![Arc::new(Ageing)],
                 placement: Some(Arc::new(SameRack)),
-                lookahead: 64,
-                patience: 32,
+                ..Policy::default()
             },
             ..CoordinatorConfig::default()
         },

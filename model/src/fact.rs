@@ -99,6 +99,15 @@ pub enum Fact {
         /// How much memory it is given next, in bytes.
         memory: u64,
     },
+    /// An attempt was dropped so that something urgent could begin; its build waits for another.
+    Preempted {
+        /// Which attempt.
+        attempt: AttemptId,
+        /// Of what.
+        derivation: Digest,
+        /// Who tried.
+        agent: AgentId,
+    },
 }
 
 impl Fact {

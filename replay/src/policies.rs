@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use grange_coordinator_core::{ByPriority, Candidate, Order, Placement, Policy, Seat};
+use grange_coordinator_core::{ByPriority, ByTags, Candidate, Order, Placement, Policy, Seat};
 
 use crate::agent::machine_of;
 use crate::config::ConfigError;
@@ -17,6 +17,7 @@ use crate::workload::Workload;
 /// | part | what it does |
 /// |---|---|
 /// | `fifo` | nothing: who was submitted first comes first |
+/// | `share` | submitters share the machines equally; what follows counts among the builds of each |
 /// | `priority` | the highest priority first |
 /// | `critical-path` | first whatever has most before it: its own duration and those of what needs it, the longest way |
 /// | `predicted-path` | the same, with durations that were predicted from a history |
@@ -34,6 +35,7 @@ pub struct Choice {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     Fifo,
+    Share,
     Priority,
     CriticalPath,
     PredictedPath,
@@ -73,6 +75,7 @@ impl Choice {
     pub fn read(name: &str) -> Result<Self, ConfigError> {
         let parts = name.split('+').map(|part| match part {
             "fifo" => Ok(Part::Fifo),
+            "share" => Ok(Part::Share),
             "priority" => Ok(Part::Priority),
             "critical-path" => Ok(Part::CriticalPath),
             "predicted-path" => Ok(Part::PredictedPath),
@@ -82,7 +85,7 @@ impl Choice {
             _ => Err(ConfigError::new(
                 "policy",
                 format!(
-                    "`{part}` is unknown; there are fifo, priority, critical-path, predicted-path, fastest, floors and \
+                    "`{part}` is unknown; there are fifo, share, priority, critical-path, predicted-path, fastest, floors and \
                      predicted-floors, and + between them"
                 ),
             )),
@@ -110,6 +113,12 @@ impl Choice {
         for part in &self.parts {
             match part {
                 Part::Fifo => {}
+                Part::Share => {
+                    policy.share = Some(Arc::new(ByTags {
+                        keys: vec!["submitter".to_owned()],
+                        ..ByTags::default()
+                    }));
+                }
                 Part::Priority => policy.order.push(Arc::new(ByPriority)),
                 Part::CriticalPath => policy.order.push(Arc::new(Remaining::new(workload, known))),
                 Part::PredictedPath => {

@@ -1,5 +1,6 @@
 //! The configuration file of `grange-coordinator`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -39,9 +40,29 @@ pub struct ConfigFile {
     /// What need not be built.
     #[serde(default)]
     pub substitutes: SubstitutesSection,
+    /// Who gets what first.
+    #[serde(default)]
+    pub policy: PolicySection,
     /// How it runs.
     #[serde(default)]
     pub farm: FarmSection,
+}
+
+/// Who gets what first.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PolicySection {
+    /// Keys of tags whose values name groups that share the agents, from the outermost in.
+    pub share: Option<Vec<String>>,
+    /// Weights of such groups, by their values with `/` between them.
+    #[serde(default)]
+    pub weights: BTreeMap<String, u32>,
+    /// From this priority on, builds go before all others.
+    pub urgent: Option<i32>,
+    /// How long such a build waits for room before a running one is dropped for it.
+    pub preempt_after: Option<String>,
+    /// How many builds may go before a large one that waits for enough memory or something else.
+    pub patience: Option<u32>,
 }
 
 /// What stock clients fetch.

@@ -9,14 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use grange_coordinator::{CoordinatorConfig, RecordingFile, Upstreams};
+use grange_coordinator::{ByTags, CoordinatorConfig, Policy, RecordingFile, Upstreams};
 use grange_derivation::StoreDir;
 use grange_interfaces::{Claim, Datastore};
 use grange_store_sqlite::{SqliteDatastore, path_of_uri};
 use grange_transport_http::{ListenAddress, Pem, Tls};
 
 use super::cli::Flags;
-use super::file::{ConfigFile, FarmSection, SubstitutesSection};
+use super::file::{ConfigFile, FarmSection, PolicySection, SubstitutesSection};
 use super::publish::Publish;
 use super::read_tokens;
 use crate::durations::parse_duration;
@@ -91,6 +91,7 @@ impl Settings {
         };
         let mut coordinator = CoordinatorConfig::default();
         farm(&mut coordinator, &file.farm)?;
+        policy(&mut coordinator.policy, file.policy)?;
         let store_dirs = Some(flags.store_dirs.clone())
             .filter(|dirs| !dirs.is_empty())
             .or(file.store_dirs);
@@ -286,6 +287,39 @@ fn farm(config: &mut CoordinatorConfig, farm: &FarmSection) -> anyhow::Result<()
     Ok(())
 }
 
+fn policy(policy: &mut Policy, section: PolicySection) -> anyhow::Result<()> {
+    if let Some(keys) = section.share.filter(|keys| !keys.is_empty()) {
+        let weights = section.weights.into_iter().map(|(path, weight)| {
+            let values: Vec<_> = path.split('/').map(str::to_owned).collect();
+            if values.len() > keys.len() || weight == 0 {
+                return Err(failure::config(format!(
+                    "policy.weights: `{path}` = {weight}: a weight is at least 1, and of at most as many values as \
+                     policy.share has keys"
+                )));
+            }
+            Ok((values, weight))
+        });
+        let weights = weights.collect::<anyhow::Result<_>>()?;
+        policy.share = Some(Arc::new(ByTags { keys, weights }));
+    } else if !section.weights.is_empty() {
+        return Err(failure::config(
+            "policy.weights is given without policy.share",
+        ));
+    }
+    if section.preempt_after.is_some() && section.urgent.is_none() {
+        return Err(failure::config(
+            "policy.preempt-after is given without policy.urgent",
+        ));
+    }
+    policy.urgent = section.urgent;
+    let after = section.preempt_after.as_deref().map(parse_duration);
+    policy.preempt_after = after
+        .transpose()
+        .map_err(|error| failure::config(format!("policy.preempt-after: {error}")))?;
+    policy.patience = section.patience.unwrap_or(policy.patience);
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -294,7 +328,7 @@ mod tests {
     fn flags_count_more_than_the_file_and_the_file_more_than_defaults() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("coordinator.toml");
-        let text = "state-dir = \"/x\"\nrecord = \"farm.record\"\nrecord-max = 7\nlisten = [\"127.0.0.1:1\"]\n[farm]\nlease = \"10s\"\nmax-log = 5\nsweep-every = \"2d\"\n";
+        let text = "state-dir = \"/x\"\nrecord = \"farm.record\"\nrecord-max = 7\nlisten = [\"127.0.0.1:1\"]\n[farm]\nlease = \"10s\"\nmax-log = 5\nsweep-every = \"2d\"\n[policy]\nshare = [\"team\", \"user\"]\nweights = { \"a/b\" = 3 }\nurgent = 9\npreempt-after = \"5s\"\n";
         std::fs::write(&file, text).unwrap();
         let mut flags = Flags {
             config: Some(file),
@@ -306,6 +340,10 @@ mod tests {
         assert_eq!(settings.listen, ["127.0.0.1:1".parse().unwrap()]);
         assert_eq!(settings.coordinator.lease, Duration::from_secs(10));
         assert_eq!(settings.coordinator.max_log, 5);
+        let policy = &settings.coordinator.policy;
+        assert!(policy.share.is_some());
+        assert_eq!((policy.urgent, policy.patience), (Some(9), 32));
+        assert_eq!(policy.preempt_after, Some(Duration::from_secs(5)));
         let record = directory.path().join("farm.record");
         assert_eq!((settings.record, settings.record_max), (Some(record), 7));
         assert_eq!(settings.coordinator.sweep_every, Duration::from_hours(48));
@@ -335,6 +373,12 @@ mod tests {
             ("[substitutes]\nurls = [\"x\"]", "substitute server"),
             ("[substitutes]\npatience = \"long\"", "substitutes.patience"),
             ("[farm]\nsweep-after = \"0s\"", "farm.sweep-after"),
+            ("[policy]\nweights = { a = 1 }", "policy.share"),
+            (
+                "[policy]\nshare = [\"team\"]\nweights = { \"a/b\" = 1 }",
+                "policy.weights",
+            ),
+            ("[policy]\npreempt-after = \"1s\"", "policy.urgent"),
             ("admin-token-file = \"none\"", "admin tokens"),
             ("[publish]\ncompression = [\"bz2\"]", "publish.compression"),
             (

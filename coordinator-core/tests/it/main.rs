@@ -23,5 +23,6 @@ mod random;
 mod reopen;
 mod resources;
 mod setup;
+mod sharing;
 mod slices;
 mod world;

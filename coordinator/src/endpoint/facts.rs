@@ -88,6 +88,8 @@ fn key(fact: &Fact) -> Option<Key> {
         | Fact::Started { derivation, .. }
         | Fact::SetupFailed { derivation, .. }
         | Fact::Expired { derivation, .. }
+        | Fact::OutOfMemory { derivation, .. }
+        | Fact::Preempted { derivation, .. }
         | Fact::Ended { derivation, .. }
         | Fact::Reopened { derivation, .. } => Some(Key::Derivation(*derivation)),
         Fact::Available { output } => Some(Key::Item(*output)),
@@ -129,7 +131,14 @@ fn view(numbered: &NumberedFact, paths: &BTreeMap<Key, String>) -> FactView {
         Fact::Lost { .. } => "lost",
         Fact::Pruned { .. } => "pruned",
         Fact::GoneUpstream { .. } => "gone-upstream",
-        Fact::OutOfMemory { .. } => "out-of-memory",
+        Fact::OutOfMemory { agent, .. } => {
+            view.agent = Some(*agent);
+            "out-of-memory"
+        }
+        Fact::Preempted { agent, .. } => {
+            view.agent = Some(*agent);
+            "preempted"
+        }
         Fact::AgentChanged { agent } => {
             view.agent = Some(*agent);
             "agent-changed"

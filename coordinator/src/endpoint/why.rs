@@ -139,6 +139,12 @@ fn queued_reasons(queued: &Queued) -> Vec<String> {
             "agent {agent} is kept free for the first of its queue"
         ));
     }
+    if let (Some(group), 1..) = (&queued.group, queued.groups_before) {
+        reasons.push(format!(
+            "{} had less of the agents than `{group}`, and come first",
+            count(queued.groups_before, "group has", "groups have")
+        ));
+    }
     let more = if queued.counted { "" } else { "at least " };
     reasons.push(match queued.before {
         0 => "it is the first in its queue".to_owned(),

@@ -13,8 +13,7 @@ impl PolicyBench for Bench {
         Policy {
             order: vec![Arc::new(Ageing)],
             placement: Some(Arc::new(SameRack)),
-            lookahead: 64,
-            patience: 32,
+            ..Policy::default()
         }
     }
 

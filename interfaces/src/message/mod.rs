@@ -366,7 +366,8 @@ pub struct FactView {
     /// When, in milliseconds since 1970.
     pub at_ms: u64,
     /// `submitted`, `started`, `setup-failed`, `expired`, `ended`, `reopened`, `available`, `lost`,
-    /// `agent-changed`, `pruned`, `gone-upstream`, `out-of-memory`.
+    /// `agent-changed`, `pruned`, `gone-upstream`, `out-of-memory`,
+    /// `preempted`.
     pub what: String,
     /// The builds that it is about.
     pub builds: Vec<BuildId>,

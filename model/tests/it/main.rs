@@ -277,6 +277,11 @@ fn facts() -> Vec<Fact> {
             agent,
             memory: 1 << 33,
         },
+        Fact::Preempted {
+            attempt,
+            derivation,
+            agent,
+        },
     ]
 }
 

@@ -42,6 +42,29 @@ fn who_came_first_has_all_under_saturation() {
 }
 
 #[test]
+fn submitters_share_under_saturation_if_wanted() {
+    let copies = Copies::new(layers(), 3);
+    let durations = Durations::default();
+    let workload = Workload::each_copy(copies, Duration::ZERO, 3, &durations).unwrap();
+    let fleet = "[[machine]]\nsystems = [\"x86_64-linux\"]\n";
+    let fleet = Fleet::read(fleet).unwrap();
+    let outcome = run(&workload, &fleet, "share+priority");
+    let summary = Summary::new(&workload, &fleet, Bounds::default(), &outcome);
+    let fairness = summary.fairness;
+    let jobs = workload.jobs().iter();
+    let longest = jobs.map(|job| job.duration_ms).max().unwrap();
+    // Two in a hundred, or one of the longest builds.
+    let bound = 0.02_f64.max(longest as f64 / 3_600_000.0);
+    assert!(
+        fairness.hours > 2 && fairness.worst.abs() < bound,
+        "{fairness:?}, {bound}"
+    );
+    for share in fairness.shares {
+        assert!((share - 1.0 / 3.0).abs() < 0.02, "{share}");
+    }
+}
+
+#[test]
 fn a_picture_is_bounded() {
     let workload = evaluations();
     let speeds = Speeds {

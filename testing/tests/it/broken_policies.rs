@@ -64,7 +64,7 @@ mod head_start {
                 order: vec![Arc::new(ByPriority), Arc::new(Rush)],
                 placement: Some(Arc::new(LeastLoad)),
                 lookahead: 3,
-                patience: 32,
+                ..Policy::default()
             }
         }
 
@@ -164,11 +164,11 @@ impl PolicyBench for Defect {
                 Arc::new(Broken(*self, AtomicI64::new(0))),
             ],
             placement: Some(Arc::new(Broken(*self, AtomicI64::new(0)))),
-            patience: 32,
             lookahead: match self {
                 Self::LooksAtOne => 1,
                 _ => 64,
             },
+            ..Policy::default()
         }
     }
 

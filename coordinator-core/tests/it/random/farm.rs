@@ -3,10 +3,15 @@
 mod fleet;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
-use grange_coordinator_core::{Config, Input, LookupId, Policy, Reply, Ticket, TimerReason};
-use grange_model::{BuildId, BuildSpec, Digest, Fact, FactNumber, HookRecord, Key, Record, Tags};
+use grange_coordinator_core::{
+    ByTags, Config, Input, LookupId, Policy, Reply, Share, Ticket, TimerReason,
+};
+use grange_model::{
+    BuildId, BuildSpec, Digest, Fact, FactNumber, HookRecord, Key, MEMORY, Record, Resources, Tags,
+};
 
 use crate::world::World;
 use crate::world::names::{Drv, build_id, drv, item_record, spec, tags};
@@ -39,6 +44,22 @@ pub(crate) struct Farm {
     healed: bool,
 }
 
+/// With shares or without, with something that is urgent or not.
+fn policy(chance: &mut Chance) -> Policy {
+    let share = ByTags {
+        keys: vec!["team".to_owned(), "user".to_owned()],
+        ..ByTags::default()
+    };
+    let seconds = chance.below(3);
+    Policy {
+        share: chance.one_in(2).then(|| Arc::new(share) as Arc<dyn Share>),
+        urgent: chance.one_in(2).then_some(3),
+        preempt_after: chance.one_in(2).then_some(Duration::from_secs(seconds)),
+        patience: 2,
+        ..Policy::default()
+    }
+}
+
 impl Farm {
     pub(crate) fn new(seed: u64) -> Self {
         let mut chance = Chance::new(seed);
@@ -46,7 +67,7 @@ impl Farm {
             slice: [1, 2, 5, 20, 4_000][usize::try_from(chance.below(5)).unwrap()],
             policy: Policy {
                 lookahead: [1, 3, 64][usize::try_from(chance.below(3)).unwrap()],
-                ..Policy::default()
+                ..policy(&mut chance)
             },
             remember_cancels: Duration::from_secs(chance.below(200)),
             ..Config::default()
@@ -236,8 +257,13 @@ impl Farm {
             1 => tags(&[("big", "yes")]),
             _ => Tags::new(),
         };
+        let team = ["a", "b"][usize::try_from(self.chance.below(2)).unwrap()];
+        let user = ["x", "y", "z"][usize::try_from(self.chance.below(3)).unwrap()];
+        let memory = [0, 0, 0, 10, 50, 100][usize::try_from(self.chance.below(6)).unwrap()];
         BuildSpec {
             priority: i32::try_from(self.chance.below(7)).unwrap() - 3,
+            tags: tags(&[("team", team), ("user", user)]),
+            resources: Resources::from([(MEMORY.to_owned(), memory)]),
             requires,
             again: self.chance.one_in(7),
             inputs: !self.chance.one_in(7),

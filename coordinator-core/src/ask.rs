@@ -1,6 +1,6 @@
 //! What submitters say of their builds.
 
-use grange_model::{BuildId, BuildRecord, BuildSpec, Cause, Limits, Resources, Tags};
+use grange_model::{BuildId, BuildRecord, BuildSpec, Cause, Digest, Item, Limits, Resources, Tags};
 
 use crate::machine::Core;
 use crate::slab::Ix;
@@ -33,9 +33,9 @@ impl Ask {
     }
 }
 
-impl Core {
+impl Build {
     /// What was asked for, in full.
-    pub(crate) fn spec(&self, build: &Build) -> BuildSpec {
+    pub(crate) fn spec(&self, derivation: Digest) -> BuildSpec {
         let Ask {
             tags,
             requires,
@@ -44,11 +44,11 @@ impl Core {
             again,
             inputs,
             cause,
-        } = &*build.ask;
+        } = &*self.ask;
         BuildSpec {
-            id: build.id,
-            derivation: self.derivation_of(build).item.digest,
-            priority: build.priority,
+            id: self.id,
+            derivation,
+            priority: self.priority,
             tags: tags.clone(),
             requires: requires.clone(),
             resources: resources.clone(),
@@ -59,18 +59,25 @@ impl Core {
         }
     }
 
+    /// As it is kept, by who knows its row and its derivation.
+    pub(crate) fn record(&self, ix: Ix<Self>, derivation: &Item) -> BuildRecord {
+        BuildRecord {
+            slot: ix.0,
+            spec: self.spec(derivation.digest),
+            derivation: derivation.clone(),
+            implicit: self.implicit,
+            rebuild: self.rebuild,
+            submitted_at: self.submitted_at,
+            setup_failures: self.setup_failures.clone(),
+        }
+    }
+}
+
+impl Core {
     /// An unfinished build as it is kept.
     pub(crate) fn record(&self, ix: Ix<Build>) -> BuildRecord {
         let build = &self.builds[ix];
-        BuildRecord {
-            slot: ix.0,
-            spec: self.spec(build),
-            derivation: self.derivation_of(build).item.clone(),
-            implicit: build.implicit,
-            rebuild: build.rebuild,
-            submitted_at: build.submitted_at,
-            setup_failures: build.setup_failures.clone(),
-        }
+        build.record(ix, &self.derivation_of(build).item)
     }
 
     pub(crate) fn id_of(&self, build: Ix<Build>) -> BuildId {

@@ -1,5 +1,7 @@
 //! How builds end, one by one or together.
 
+use std::mem;
+
 use grange_model::{
     AttemptOutcome, AttemptSummary, BuildId, BuildState, BuiltOutput, Fact, FailureKind,
     FailureRecord, FinishedBuild, Key, LostCause, LostReason, Record, Usage,
@@ -79,42 +81,68 @@ impl Core {
 
     /// All builds of a task end.
     pub(crate) fn end_task(&mut self, ix: Ix<Task>, state: BuildState, mut verdict: Verdict) {
-        let derivation = self.tasks[ix].derivation;
-        for attempt in self.tasks[ix].attempts.clone() {
-            let decided = verdict
-                .attempt
-                .as_ref()
-                .is_some_and(|(winner, _)| *winner == attempt);
-            let summary = if decided {
-                verdict.attempt.take().map(|(_, summary)| summary)
-            } else {
-                let expired = self.attempts[attempt].expired;
-                let outcome = if expired {
-                    AttemptOutcome::Lost
-                } else {
-                    AttemptOutcome::Dropped
-                };
-                Some(self.summary(attempt, outcome))
-            };
-            if let Some(summary) = summary {
-                self.tasks[ix].tries_mut().past.push(summary);
-            }
-            self.drop_attempt(attempt, !decided);
-        }
-        let first = self.tasks[ix].builds.first();
-        let first = first.map(|build| self.id_of(*build));
-        for build in self.tasks[ix].builds.clone() {
-            self.end_build(build, state, &verdict);
-        }
+        let mut past = self.end_attempts(ix, verdict.attempt.take());
         self.unlist(ix);
-        self.tasks.remove(ix);
+        *self.counter(ix) -= self.tasks[ix].builds.len() as u64;
+        let Some(task) = self.tasks.remove(ix) else {
+            return;
+        };
+        let derivation = task.derivation;
         let row = &mut self.derivations[derivation];
-        row.tasks.retain(|task| *task != ix);
+        row.tasks.retain(|other| *other != ix);
         let last = row.tasks.is_empty();
+        let first = task.builds.first().map(|build| self.id_of(*build));
+        for (behind, build) in (0..task.builds.len()).rev().zip(task.builds) {
+            // What is said of all of them is copied for all but the last.
+            let (attempts, outputs) = if behind > 0 {
+                (past.clone(), verdict.outputs.clone())
+            } else {
+                (mem::take(&mut past), mem::take(&mut verdict.outputs))
+            };
+            if let Some(build) =
+                self.finish_build(build, derivation, state, attempts, outputs, &verdict)
+            {
+                self.classes.leave(build.class);
+            }
+        }
         let lost = first.and_then(|first| self.remember(derivation, last, first, &verdict));
         if last {
             self.drop_derivation(derivation, lost.as_ref());
+        } else {
+            self.priority_changed(derivation);
         }
+    }
+
+    /// All attempts of a task that ends are over. Returns what came of them and of those before. `decided`: the one that ends the
+    /// task.
+    fn end_attempts(
+        &mut self,
+        ix: Ix<Task>,
+        mut decided: Option<(Ix<Attempt>, AttemptSummary)>,
+    ) -> Vec<AttemptSummary> {
+        let task = &mut self.tasks[ix];
+        let attempts = mem::take(&mut task.attempts);
+        let tries = task.tries.take();
+        let mut past = tries.map_or_else(Vec::new, |tries| tries.past);
+        past.reserve_exact(attempts.len());
+        for attempt in attempts {
+            let won = decided.take_if(|(winner, _)| *winner == attempt);
+            let unasked = won.is_none();
+            past.push(won.map_or_else(
+                || {
+                    let expired = self.attempts[attempt].expired;
+                    let outcome = if expired {
+                        AttemptOutcome::Lost
+                    } else {
+                        AttemptOutcome::Dropped
+                    };
+                    self.summary(attempt, outcome)
+                },
+                |(_, summary)| summary,
+            ));
+            self.drop_attempt(attempt, unasked);
+        }
+        past
     }
 
     /// Keeps why a derivation's outputs will not come, and returns it. While others go on trying,
@@ -190,48 +218,65 @@ impl Core {
         }
     }
 
-    /// One build ends; its task goes on if it has others.
+    /// One build ends; its task goes on, for it has others.
     fn end_build(&mut self, ix: Ix<Build>, state: BuildState, verdict: &Verdict) {
-        if self.builds.get(ix).is_none() {
-            return;
-        }
-        let record = self.record(ix);
-        let Some(build) = self.builds.remove(ix) else {
+        let Some(task) = self.builds.get(ix).map(|build| build.task) else {
             return;
         };
-        self.asks.leave(build.ask);
-        *self.counter(build.task) -= 1;
-        self.edges += END_EDGES;
-        let task = &mut self.tasks[build.task];
-        task.builds.retain(|other| *other != ix);
-        let id = build.id;
-        self.names.builds.remove(&id);
-        self.leave_class(build.task, build.class);
-        let derivation = self.tasks[build.task].derivation;
-        if !build.implicit {
-            let own = &mut self.derivations[derivation].own;
-            own.remove(build.priority);
-            self.priority_changed(derivation);
+        *self.counter(task) -= 1;
+        let row = &mut self.tasks[task];
+        row.builds.retain(|other| *other != ix);
+        let derivation = row.derivation;
+        let (attempts, outputs) = (row.past().to_vec(), verdict.outputs.clone());
+        if let Some(build) = self.finish_build(ix, derivation, state, attempts, outputs, verdict) {
+            self.leave_class(task, build.class);
+            if !build.implicit {
+                self.priority_changed(derivation);
+            }
         }
+    }
+
+    /// A build that belongs to no task any more is written among those that have ended; its row is returned, as somebody has to tell
+    /// its class and those that go by its priority.
+    fn finish_build(
+        &mut self,
+        ix: Ix<Build>,
+        derivation: Ix<Derivation>,
+        state: BuildState,
+        attempts: Vec<AttemptSummary>,
+        outputs: Vec<BuiltOutput>,
+        verdict: &Verdict,
+    ) -> Option<Build> {
+        let build = self.builds.remove(ix)?;
+        self.edges += END_EDGES;
+        let (id, row) = (build.id, &mut self.derivations[derivation]);
+        if !build.implicit {
+            row.own.remove(build.priority);
+        }
+        let digest = row.item.digest;
+        let record = build.record(ix, &row.item);
+        let system = row.kind.system.clone();
+        self.names.builds.remove(&id);
         self.ledger.remove(Key::Build(ix.0));
         self.ledger.fact(Fact::Ended {
             build: id,
-            derivation: record.derivation.digest,
+            derivation: digest,
             state,
         });
         let seq = self.ledger.upcoming();
-        self.recent
-            .build_ended(seq, id, record.derivation.digest, state);
+        self.recent.build_ended(seq, id, digest, state);
         self.ledger.put(Record::Finished(FinishedBuild {
-            system: self.derivations[derivation].kind.system.clone(),
+            system,
             state,
             ended_at: self.now,
-            attempts: self.tasks[build.task].past().to_vec(),
-            outputs: verdict.outputs.clone(),
+            attempts,
+            outputs,
             causes: verdict.causes.clone(),
             reason: verdict.reason.clone(),
             build: record,
         }));
+        self.asks.leave(&build.ask);
+        Some(build)
     }
 
     /// A build's class loses it; the task's own list of classes follows.

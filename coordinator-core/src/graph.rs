@@ -144,7 +144,7 @@ impl Core {
             return;
         };
         self.names.derivations.remove(&derivation.item.digest);
-        self.kinds.leave(derivation.kind);
+        self.kinds.leave(&derivation.kind);
         self.edges += derivation.inputs.len();
         for input in derivation.inputs {
             let uses = self.outputs.hot_mut(input);

@@ -15,9 +15,9 @@ use crate::tables::{Index, Lost, Presence};
 pub(crate) struct Recent {
     /// Outputs that have become available, or are not any more.
     available: Index<Digest, (Seq, Presence)>,
-    failures: Index<Digest, (Seq, Option<FailureRecord>)>,
+    failures: Index<Digest, (Seq, Option<Box<FailureRecord>>)>,
     builds: Index<BuildId, (Seq, Digest, BuildState)>,
-    lost: Index<Digest, (Seq, Lost)>,
+    lost: Index<Digest, (Seq, Box<Lost>)>,
     order: VecDeque<(Seq, Ended)>,
 }
 
@@ -37,7 +37,8 @@ impl Recent {
     }
 
     pub(crate) fn failure(&mut self, seq: Seq, derivation: Digest, failure: Option<FailureRecord>) {
-        self.failures.insert(derivation, (seq, failure));
+        self.failures
+            .insert(derivation, (seq, failure.map(Box::new)));
         self.order.push_back((seq, Ended::Derivation(derivation)));
     }
 
@@ -53,7 +54,7 @@ impl Recent {
     }
 
     pub(crate) fn output_lost(&mut self, seq: Seq, output: Digest, lost: Lost) {
-        self.lost.insert(output, (seq, lost));
+        self.lost.insert(output, (seq, Box::new(lost)));
         self.order.push_back((seq, Ended::Lost(output)));
     }
 
@@ -64,7 +65,7 @@ impl Recent {
 
     /// Why the output will not come, if it was lost a moment ago.
     pub(crate) fn lost(&self, output: Digest) -> Option<&Lost> {
-        self.lost.get(&output).map(|(_, lost)| lost)
+        self.lost.get(&output).map(|(_, lost)| &**lost)
     }
 
     /// The newest word on whether the output is available, if there was a recent one.
@@ -76,7 +77,7 @@ impl Recent {
     pub(crate) fn failure_of(&self, derivation: Digest) -> Option<Option<&FailureRecord>> {
         self.failures
             .get(&derivation)
-            .map(|(_, failure)| failure.as_ref())
+            .map(|(_, failure)| failure.as_deref())
     }
 
     pub(crate) fn build(&self, build: BuildId) -> Option<(Digest, BuildState)> {

@@ -1,12 +1,12 @@
 //! What attempts came to.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use grange_model::{
     AgentId, AttemptId, AttemptOutcome, AttemptSummary, BuildState, BuiltOutput, Fact, FailureKind,
     ItemRecord, Key, LostReason, Record, SetupFailure, SetupProblem,
 };
+use smallvec::SmallVec;
 
 use crate::end::Verdict;
 use crate::io::{Denied, DeniedWhy, Reply, Report, Ticket, TimerReason};
@@ -158,10 +158,10 @@ impl Core {
             outputs,
             ..Verdict::default()
         };
-        let makers: BTreeSet<_> = nodes
-            .iter()
-            .flat_map(|node| self.outputs[*node].makers())
-            .collect();
+        let makers = nodes.iter().flat_map(|node| self.outputs[*node].makers());
+        let mut makers: SmallVec<[Ix<Derivation>; 4]> = makers.collect();
+        makers.sort_unstable();
+        makers.dedup();
         self.end_task(task, BuildState::Succeeded, verdict);
         for maker in makers {
             self.end_superfluous(maker);

@@ -24,11 +24,11 @@ impl<T: Ord> Shared<T> {
         value
     }
 
-    /// A row is gone that had this value.
-    pub(crate) fn leave(&mut self, value: Arc<T>) {
+    /// A row is about to go that has this value.
+    pub(crate) fn leave(&mut self, value: &Arc<T>) {
         // The row's own, and that of the set.
-        if Arc::strong_count(&value) == 2 {
-            self.0.remove(&value);
+        if Arc::strong_count(value) == 2 {
+            self.0.remove(value);
         }
     }
 

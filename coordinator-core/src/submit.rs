@@ -76,7 +76,7 @@ impl Core {
             .flat_map(|task| &self.tasks[*task].builds);
         let mut builds = builds.map(|build| &self.builds[*build]);
         let model = builds.find(|build| build.ask.inputs);
-        let model = model.map(|build| self.spec(build));
+        let model = model.map(|build| build.spec(digest));
         let asker = Asker::Recheck(ix, self.derivations.generation(ix));
         let mut request = Request::new(asker, Vec::new(), self.ledger.committed());
         let root = Root {

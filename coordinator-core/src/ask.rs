@@ -1,14 +1,17 @@
 //! What submitters say of their builds.
 
+use std::hash::{Hash as _, Hasher};
+
 use grange_model::{BuildId, BuildRecord, BuildSpec, Cause, Digest, Item, Limits, Resources, Tags};
 
 use crate::machine::Core;
+use crate::shared::Common;
 use crate::slab::Ix;
 use crate::tables::Build;
 
 /// All that a submitter says of a build but its name, its derivation and its priority. Most builds of a submission say the
 /// same, so that it is kept once.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ask {
     pub(crate) tags: Tags,
     pub(crate) requires: Tags,
@@ -19,18 +22,47 @@ pub(crate) struct Ask {
     pub(crate) cause: Option<Cause>,
 }
 
-impl Ask {
-    pub(crate) fn of(spec: BuildSpec) -> Self {
+impl Common for Ask {
+    type Source = BuildSpec;
+
+    fn of(spec: &BuildSpec) -> Self {
         Self {
-            tags: spec.tags,
-            requires: spec.requires,
-            resources: spec.resources,
+            tags: spec.tags.clone(),
+            requires: spec.requires.clone(),
+            resources: spec.resources.clone(),
             limits: spec.limits,
             again: spec.again,
             inputs: spec.inputs,
-            cause: spec.cause,
+            cause: spec.cause.clone(),
         }
     }
+
+    fn is_of(&self, spec: &BuildSpec) -> bool {
+        self.tags == spec.tags
+            && self.requires == spec.requires
+            && self.resources == spec.resources
+            && self.limits == spec.limits
+            && (self.again, self.inputs) == (spec.again, spec.inputs)
+            && self.cause == spec.cause
+    }
+
+    fn hash_of(spec: &BuildSpec, state: &mut impl Hasher) {
+        hash(&spec.tags, &spec.requires, spec.limits, state);
+        spec.resources.hash(state);
+    }
+
+    fn hash(&self, state: &mut impl Hasher) {
+        hash(&self.tags, &self.requires, self.limits, state);
+        self.resources.hash(state);
+    }
+}
+
+/// Hashes what asks differ in; in the rest few do.
+fn hash(tags: &Tags, requires: &Tags, limits: Limits, state: &mut impl Hasher) {
+    tags.hash(state);
+    requires.hash(state);
+    state.write_u64(limits.timeout_ms);
+    state.write_u64(limits.max_silent_ms);
 }
 
 impl Build {

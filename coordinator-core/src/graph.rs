@@ -4,18 +4,25 @@
 use grange_model::{DerivationRecord, Digest, Fact};
 use smallvec::SmallVec;
 
-use crate::kind::{Kind, odd_names};
+use crate::kind::odd_names;
 use crate::machine::Core;
 use crate::priority::Levels;
 use crate::slab::Ix;
 use crate::tables::{Build, Derivation, Inputs, Lost, Output, Presence, Status, TaskState, Uses};
 use crate::work::Work;
 
+/// The rows of what a derivation makes and needs, in the order of its record.
+#[derive(Debug)]
+pub(crate) struct Nodes {
+    pub(crate) outputs: SmallVec<[Ix<Output>; 2]>,
+    pub(crate) inputs: Vec<Ix<Output>>,
+}
+
 impl Core {
     /// What is known of an output, if an unfinished build makes or needs it.
     pub(crate) fn node(&self, digest: Digest) -> Option<&Output> {
-        let ix = self.names.outputs.get(&digest)?;
-        Some(&self.outputs[*ix])
+        let ix = self.find_output(digest)?;
+        Some(&self.outputs[ix])
     }
 
     /// What a build is of.
@@ -24,7 +31,7 @@ impl Core {
     }
 
     pub(crate) fn output(&mut self, digest: Digest) -> Ix<Output> {
-        if let Some(&ix) = self.names.outputs.get(&digest) {
+        if let Some(ix) = self.find_output(digest) {
             return ix;
         }
         let ix = self.outputs.insert(Output {
@@ -38,28 +45,43 @@ impl Core {
             priorities: Levels::default(),
             lost: None,
         });
-        self.names.outputs.insert(digest, ix);
+        self.names.outputs.insert(ix, &self.outputs);
         ix
+    }
+
+    /// The rows of what a derivation makes and needs.
+    pub(crate) fn nodes(&mut self, record: &DerivationRecord) -> Nodes {
+        let outputs = record.outputs.iter();
+        let outputs = outputs.map(|output| self.output(output.item.digest));
+        Nodes {
+            outputs: outputs.collect(),
+            inputs: record
+                .inputs
+                .iter()
+                .map(|input| self.output(input.output))
+                .collect(),
+        }
     }
 
     /// A derivation that gets its first unfinished build, which the caller makes at once;
     /// [`attach_inputs`](Self::attach_inputs) follows.
-    pub(crate) fn insert_derivation(&mut self, record: &DerivationRecord) -> Ix<Derivation> {
-        let digest = record.item.digest;
-        let mut outputs = SmallVec::new();
-        for output in &record.outputs {
-            let output = self.output(output.item.digest);
-            self.name_maker(output, digest);
-            outputs.push(output);
+    pub(crate) fn insert_derivation(
+        &mut self,
+        record: &DerivationRecord,
+        nodes: Nodes,
+    ) -> Ix<Derivation> {
+        let Nodes {
+            outputs,
+            mut inputs,
+        } = nodes;
+        for output in &outputs {
+            self.name_maker(*output, record.item.digest);
         }
-        let mut inputs = Vec::with_capacity(record.inputs.len());
         let mut named = Vec::new();
-        for input in &record.inputs {
-            let output = self.output(input.output);
-            if !self.name_maker(output, input.derivation) {
-                named.push((output, input.derivation));
+        for (output, input) in inputs.iter().zip(&record.inputs) {
+            if !self.name_maker(*output, input.derivation) {
+                named.push((*output, input.derivation));
             }
-            inputs.push(output);
         }
         if !named.is_empty() {
             // Where one name is another than usual, all are kept.
@@ -74,7 +96,7 @@ impl Core {
         inputs.dedup();
         let ix = self.derivations.insert(Derivation {
             item: record.item.clone(),
-            kind: self.kinds.join(Kind::of(record)),
+            kind: self.kinds.join(record),
             odd_names: odd_names(record),
             outputs,
             inputs: inputs.into_boxed_slice(),
@@ -87,7 +109,7 @@ impl Core {
             rechecking: false,
             failed: None,
         });
-        self.names.derivations.insert(digest, ix);
+        self.names.derivations.insert(ix, &self.derivations);
         ix
     }
 
@@ -143,7 +165,7 @@ impl Core {
         let Some(derivation) = self.derivations.remove(ix) else {
             return;
         };
-        self.names.derivations.remove(&derivation.item.digest);
+        self.names.derivations.remove(derivation.item.digest, ix);
         self.kinds.leave(&derivation.kind);
         self.edges += derivation.inputs.len();
         for input in derivation.inputs {
@@ -235,7 +257,7 @@ impl Core {
         if node.makers().next().is_none() {
             let digest = node.digest;
             self.ambiguous -= usize::from(node.ambiguous);
-            self.names.outputs.remove(&digest);
+            self.names.outputs.remove(digest, ix);
             self.outputs.remove(ix);
         }
     }

@@ -1,11 +1,14 @@
 //! What derivations have in common.
 
+use std::hash::{Hash as _, Hasher};
+
 use grange_model::{DerivationRecord, Item};
 
+use crate::shared::Common;
 use crate::tables::Derivation;
 
 /// What most derivations have in common with others.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug)]
 pub(crate) struct Kind {
     pub(crate) store: String,
     pub(crate) system: String,
@@ -14,8 +17,10 @@ pub(crate) struct Kind {
     pub(crate) outputs: Vec<String>,
 }
 
-impl Kind {
-    pub(crate) fn of(record: &DerivationRecord) -> Self {
+impl Common for Kind {
+    type Source = DerivationRecord;
+
+    fn of(record: &DerivationRecord) -> Self {
         let outputs = record.outputs.iter();
         Self {
             store: record.store.clone(),
@@ -24,6 +29,36 @@ impl Kind {
             outputs: outputs.map(|output| output.name.clone()).collect(),
         }
     }
+
+    fn is_of(&self, record: &DerivationRecord) -> bool {
+        let outputs = record.outputs.iter().map(|output| &output.name);
+        self.outputs.iter().eq(outputs)
+            && self.system == record.system
+            && self.features == record.features
+            && self.store == record.store
+    }
+
+    fn hash_of(record: &DerivationRecord, state: &mut impl Hasher) {
+        let outputs = record.outputs.iter().map(|output| &output.name);
+        let common = [&record.store, &record.system];
+        hash(common, &record.features, outputs, state);
+    }
+
+    fn hash(&self, state: &mut impl Hasher) {
+        let common = [&self.store, &self.system];
+        hash(common, &self.features, self.outputs.iter(), state);
+    }
+}
+
+fn hash<'a>(
+    common: [&String; 2],
+    features: &[String],
+    outputs: impl Iterator<Item = &'a String>,
+    state: &mut impl Hasher,
+) {
+    common.hash(state);
+    features.hash(state);
+    outputs.for_each(|output| output.hash(state));
 }
 
 /// Whether the items of all outputs are called as Guix and Nix call them: after the derivation, and after the output if that is not

@@ -98,14 +98,15 @@ impl Core {
             .collect();
         for record in loading.derivations {
             let digest = record.item.digest;
-            if wanted.contains(&digest) && !self.names.derivations.contains_key(&digest) {
-                self.insert_derivation(&record);
+            if wanted.contains(&digest) && self.find_derivation(digest).is_none() {
+                let nodes = self.nodes(&record);
+                self.insert_derivation(&record, nodes);
             }
         }
         let here = available.iter().map(|it| (it, Presence::Available));
         let there = upstream.iter().map(|it| (it, Presence::Upstream));
         for (digest, presence) in here.chain(there) {
-            if let Some(&output) = self.names.outputs.get(digest) {
+            if let Some(output) = self.find_output(*digest) {
                 self.change_output(output, |node| node.presence = presence);
             }
         }
@@ -165,7 +166,7 @@ impl Core {
 
     fn load_build(&mut self, record: BuildRecord) -> Result<(), String> {
         let (id, slot) = (record.spec.id, record.slot);
-        let Some(&derivation) = self.names.derivations.get(&record.spec.derivation) else {
+        let Some(derivation) = self.find_derivation(record.spec.derivation) else {
             return Err(format!("build {id} is of a derivation that is not there"));
         };
         if self.names.builds.contains_key(&id) {
@@ -175,7 +176,7 @@ impl Core {
             return Err(format!("there are two builds in row {slot}"));
         }
         self.derivations[derivation].complete |= record.spec.inputs;
-        self.enlist(derivation, record, |builds, build| {
+        self.enlist(derivation, &record, |builds, build| {
             builds.insert_at(slot, build)
         });
         Ok(())
@@ -190,11 +191,9 @@ impl Core {
                 .get(&build)
                 .map(|build| self.builds[*build].task),
             None => self
-                .names
-                .derivations
-                .get(&record.derivation)
+                .find_derivation(record.derivation)
                 .and_then(|derivation| {
-                    let tasks = &self.derivations[*derivation].tasks;
+                    let tasks = &self.derivations[derivation].tasks;
                     tasks.iter().copied().find(|task| !self.tasks[*task].again)
                 }),
         };

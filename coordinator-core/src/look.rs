@@ -1,9 +1,8 @@
 //! What a request must know, and what it has to make.
 
-use std::collections::BTreeSet;
-
 use grange_model::{DerivationRecord, Digest, FailureRecord, InputRef, Key, LostCause, LostReason};
 
+use crate::graph::Nodes;
 use crate::machine::Core;
 use crate::request::{Known, Request};
 use crate::slab::Ix;
@@ -21,26 +20,29 @@ impl Core {
     /// Finds out, level by level, what must be read.
     pub(crate) fn look_around(&mut self, request: &mut Request, slice: usize) {
         let mut later = Vec::new();
-        let mut asked: BTreeSet<Key> = request.asked.drain(..).collect();
+        let mut asked = std::mem::take(&mut request.asked);
         while self.edges < slice {
             let Some(digest) = request.frontier.pop() else {
                 break;
             };
             match self.look_at(request, digest) {
                 Look::Needs(keys) => {
-                    asked.extend(keys);
+                    let known = &mut request.known;
+                    asked.extend(keys.into_iter().filter(|key| known.is_news(key)));
                     later.push(digest);
                 }
                 Look::Inputs(inputs) => {
                     let fresh = inputs
                         .into_iter()
-                        .filter(|input| request.seen.insert(*input));
+                        .filter(|input| request.seen.insert(*input, ()).is_none());
                     request.frontier.extend(fresh);
                 }
             }
         }
         request.frontier.append(&mut later);
-        request.asked = asked.into_iter().collect();
+        asked.sort_unstable();
+        asked.dedup();
+        request.asked = asked;
     }
 
     pub(crate) fn look_at(&mut self, request: &Request, digest: Digest) -> Look {
@@ -49,8 +51,8 @@ impl Core {
         let again = root.is_some_and(|root| root.again);
         let inputs = root.is_none_or(|root| root.model.is_some());
         let known = &request.known;
-        let live = self.names.derivations.get(&digest);
-        if let Some(&live) = live
+        let live = self.find_derivation(digest);
+        if let Some(live) = live
             && !again
             && self.is_shared(live)
             && (self.derivations[live].complete || !inputs)
@@ -163,7 +165,7 @@ impl Core {
         derivation: Digest,
         cancellations: bool,
     ) -> Option<&'a FailureRecord> {
-        let read = || known.failures.get(&derivation).and_then(Option::as_ref);
+        let read = || known.failures.get(&derivation).and_then(Option::as_deref);
         let failure = self.recent.failure_of(derivation).unwrap_or_else(read)?;
         let counts = cancellations || failure.reason != LostReason::Canceled;
         (counts && failure.expires_at > self.now).then_some(failure)
@@ -171,7 +173,16 @@ impl Core {
 
     /// Why an input will not come, if it will not.
     pub(crate) fn lost_cause(&self, known: &Known, input: &InputRef) -> Option<Lost> {
-        let node = self.node(input.output);
+        self.lost_cause_of(known, input, self.node(input.output))
+    }
+
+    /// The same, by who knows the row of the input.
+    fn lost_cause_of(
+        &self,
+        known: &Known,
+        input: &InputRef,
+        node: Option<&Output>,
+    ) -> Option<Lost> {
         let presence = self.presence_of(known, input.output, node);
         if presence.is_available() {
             return None;
@@ -205,25 +216,26 @@ impl Core {
         causes.collect()
     }
 
-    /// Enters into memory what was read about the outputs that a derivation makes and needs.
-    pub(crate) fn take_in(&mut self, known: &Known, record: &DerivationRecord) {
+    /// Enters into memory what was read about the outputs that a derivation makes and needs; returns their rows.
+    pub(crate) fn take_in(&mut self, known: &Known, record: &DerivationRecord) -> Nodes {
         self.edges += record.inputs.len();
-        let outputs = record.outputs.iter().map(|output| output.item.digest);
-        for digest in outputs {
-            self.take_in_presence(known, digest);
+        let nodes = self.nodes(record);
+        for (ix, output) in nodes.outputs.iter().zip(&record.outputs) {
+            self.take_in_presence(known, output.item.digest, *ix);
         }
-        for input in &record.inputs {
-            let ix = self.take_in_presence(known, input.output);
-            if self.outputs[ix].status() == Status::Untried
-                && let Some(lost) = self.lost_cause(known, input)
+        for (&ix, input) in nodes.inputs.iter().zip(&record.inputs) {
+            self.take_in_presence(known, input.output, ix);
+            let node = &self.outputs[ix];
+            if node.status() == Status::Untried
+                && let Some(lost) = self.lost_cause_of(known, input, Some(node))
             {
                 self.change_output(ix, |node| node.lost = Some(Box::new(lost)));
             }
         }
+        nodes
     }
 
-    fn take_in_presence(&mut self, known: &Known, digest: Digest) -> Ix<Output> {
-        let ix = self.output(digest);
+    fn take_in_presence(&mut self, known: &Known, digest: Digest, ix: Ix<Output>) {
         let node = &self.outputs[ix];
         if !node.presence.is_sure() {
             let presence = self.presence_of(known, digest, Some(node));
@@ -231,6 +243,5 @@ impl Core {
                 self.change_output(ix, |node| node.presence = presence);
             }
         }
-        ix
     }
 }

@@ -203,8 +203,8 @@ impl Core {
                 }
             };
             self.ledger.put(record);
-            let node = self.names.outputs.get(&output);
-            let live = node.map(|ix| self.outputs[*ix].presence);
+            let node = self.find_output(output);
+            let live = node.map(|ix| self.outputs[ix].presence);
             let presence = match live.or_else(|| self.recent.presence(output)) {
                 // What others have says nothing about what lies here.
                 Some(Presence::Available) => continue,
@@ -223,7 +223,7 @@ impl Core {
     }
 
     fn item_arrived(&mut self, output: Digest, presence: Presence) {
-        let Some(&ix) = self.names.outputs.get(&output) else {
+        let Some(ix) = self.find_output(output) else {
             return;
         };
         self.output_is_available(ix, presence);

@@ -38,7 +38,7 @@ impl Core {
             let derivation = self.derivation_of(build).item.digest;
             (derivation, self.state_of(build.task))
         });
-        let read = known.finished.get(&id).and_then(Option::as_ref);
+        let read = known.finished.get(&id).and_then(Option::as_deref);
         let finished = || read.map(|read| (read.build.spec.derivation, read.state));
         let before = live.or_else(|| self.recent.build(id)).or_else(finished);
         if let Some((derivation, state)) = before {
@@ -58,8 +58,8 @@ impl Core {
         };
         let source = match known.derivations.get(&digest) {
             Some(Some(record)) => Source::Read(Arc::clone(record)),
-            _ => match self.names.derivations.get(&digest) {
-                Some(ix) => Source::Shared(*ix),
+            _ => match self.find_derivation(digest) {
+                Some(ix) => Source::Shared(ix),
                 None => {
                     let message = "the coordinator does not have the derivation: send it first";
                     return Err(not_found(message.to_owned()));
@@ -165,7 +165,7 @@ impl Core {
         };
         let mut outputs = record.outputs.iter().map(|output| output.item.digest);
         if outputs.all(|output| self.is_available(known, output))
-            || self.names.derivations.contains_key(&digest)
+            || self.find_derivation(digest).is_some()
             || self.remembered(known, digest, true).is_some()
         {
             return false;
@@ -187,7 +187,7 @@ impl Core {
         let build = self.new_build(&record, spec, true);
         self.ledger.fact(submitted(&build));
         self.make_build(known, &record, build);
-        if let Some(&ix) = self.names.derivations.get(&digest) {
+        if let Some(ix) = self.find_derivation(digest) {
             request.made.push((ix, self.derivations.generation(ix)));
         }
         true
@@ -213,7 +213,7 @@ impl Core {
         mut build: BuildRecord,
     ) -> BuildState {
         let digest = record.item.digest;
-        let live = self.names.derivations.get(&digest).copied();
+        let live = self.find_derivation(digest);
         if let Some(ix) = live
             && !build.spec.again
             && self.is_shared(ix)
@@ -236,8 +236,8 @@ impl Core {
         }
         build.rebuild = available && build.spec.again;
         let ix = live.unwrap_or_else(|| {
-            self.take_in(known, record);
-            self.insert_derivation(record)
+            let nodes = self.take_in(known, record);
+            self.insert_derivation(record, nodes)
         });
         self.place_build(ix, build)
     }
@@ -275,9 +275,9 @@ impl Core {
         self.edges += MAKE_EDGES;
         let id = record.spec.id;
         self.derivations[derivation].complete |= record.spec.inputs;
-        self.ledger.put(Record::Build(record.clone()));
         let new = self.derivations[derivation].tasks.is_empty();
-        let task = self.enlist(derivation, record, Slab::insert);
+        let task = self.enlist(derivation, &record, Slab::insert);
+        self.ledger.put(Record::Build(record));
         if new {
             self.expect_outputs(derivation);
             self.attach_inputs(derivation);
@@ -306,19 +306,19 @@ impl Core {
     pub(crate) fn enlist(
         &mut self,
         derivation: Ix<Derivation>,
-        record: BuildRecord,
+        record: &BuildRecord,
         insert: impl FnOnce(&mut Slab<Build>, Build) -> Ix<Build>,
     ) -> Ix<Task> {
         let (id, priority) = (record.spec.id, record.spec.priority);
         let implicit = record.implicit;
         let task = self.task_for(derivation, record.spec.again);
-        let ask = self.asks.join(Ask::of(record.spec));
+        let ask = self.asks.join(&record.spec);
         let class = self.join_class(task, &ask);
         let row = Build {
             id,
             submitted_at: record.submitted_at,
             ask,
-            setup_failures: record.setup_failures,
+            setup_failures: record.setup_failures.clone(),
             task,
             class,
             priority,

@@ -43,7 +43,7 @@ impl Core {
         }
         for output in outputs {
             self.ledger.remove(Key::Upstream(output));
-            let node = self.names.outputs.get(&output).copied();
+            let node = self.find_output(output);
             let live = node.map(|ix| self.outputs[ix].presence);
             if live.or_else(|| self.recent.presence(output)) == Some(Presence::Available) {
                 // It has been brought here meanwhile.
@@ -62,7 +62,7 @@ impl Core {
     /// Those of the outputs that unfinished builds make or need, in the order given.
     #[must_use]
     pub fn needed(&self, outputs: &[Digest]) -> Vec<Digest> {
-        let known = |output: &&Digest| self.names.outputs.contains_key(output);
+        let known = |output: &&Digest| self.find_output(**output).is_some();
         outputs.iter().filter(known).copied().collect()
     }
 }

@@ -1,12 +1,12 @@
 //! Requests for builds, as far as they have come.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use grange_model::{
     BuildId, BuildSpec, DerivationRecord, Digest, FailureRecord, FinishedBuild, HookRecord, Key,
     Record, Seq,
 };
+use smallvec::SmallVec;
 
 use crate::io::{Accepted, Denied, Ticket};
 use crate::slab::Ix;
@@ -20,7 +20,7 @@ pub(crate) struct Request {
     /// What became of each of them.
     pub(crate) results: Vec<Option<Result<Accepted, Denied>>>,
     /// The derivations that it is about.
-    pub(crate) roots: BTreeMap<Digest, Root>,
+    pub(crate) roots: Index<Digest, Root>,
     /// What it reads was written by this commit or later.
     pub(crate) as_of: Seq,
     pub(crate) known: Known,
@@ -29,7 +29,7 @@ pub(crate) struct Request {
     /// Derivations to look at; those that need more come back.
     pub(crate) frontier: Vec<Digest>,
     /// All that ever were in the frontier.
-    pub(crate) seen: BTreeSet<Digest>,
+    pub(crate) seen: Index<Digest, ()>,
     /// Roots that were not begun with, the last first.
     pub(crate) ahead: Vec<Digest>,
     /// The derivation that is being made, below those that wait for it.
@@ -68,7 +68,7 @@ pub(crate) struct Want {
 #[derive(Debug)]
 pub(crate) struct Root {
     /// Which of the wants are of it.
-    pub(crate) wants: Vec<usize>,
+    pub(crate) wants: SmallVec<[usize; 1]>,
     /// What implicit builds for its inputs are like; none if there shall be none.
     pub(crate) model: Option<BuildSpec>,
     /// Its outputs are wanted even if they are available, or it has failed.
@@ -88,21 +88,21 @@ pub(crate) struct Step {
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     pub(crate) derivations: Index<Digest, Option<Arc<DerivationRecord>>>,
-    pub(crate) failures: Index<Digest, Option<FailureRecord>>,
+    pub(crate) failures: Index<Digest, Option<Box<FailureRecord>>>,
     pub(crate) available: Index<Digest, Presence>,
-    pub(crate) finished: BTreeMap<BuildId, Option<FinishedBuild>>,
+    pub(crate) finished: Index<BuildId, Option<Box<FinishedBuild>>>,
 }
 
 impl Request {
     pub(crate) fn new(asker: Asker, wants: Vec<Want>, as_of: Seq) -> Self {
-        let mut roots: BTreeMap<Digest, Root> = BTreeMap::new();
+        let mut roots: Index<Digest, Root> = Index::default();
         let mut order = Vec::new();
         for (at, want) in wants.iter().enumerate() {
             let digest = want.spec.derivation;
             let root = roots.entry(digest).or_insert_with(|| {
                 order.push(digest);
                 Root {
-                    wants: Vec::new(),
+                    wants: SmallVec::new(),
                     model: None,
                     again: false,
                 }
@@ -123,7 +123,7 @@ impl Request {
             known: Known::default(),
             asked: Vec::new(),
             frontier: order.clone(),
-            seen: order.iter().copied().collect(),
+            seen: order.iter().map(|digest| (*digest, ())).collect(),
             ahead: order,
             path: Vec::new(),
             done: Index::default(),
@@ -167,6 +167,14 @@ impl Request {
 }
 
 impl Known {
+    /// Whether the key is asked for the first time, as far as that is cheap to tell: most are those of items that many need.
+    pub(crate) fn is_news(&mut self, key: &Key) -> bool {
+        let Key::Item(digest) = key else {
+            return true;
+        };
+        self.available.insert(*digest, Presence::Unknown).is_none()
+    }
+
     pub(crate) fn learn(&mut self, key: Key, record: Option<Record>) {
         match (key, record) {
             (Key::Derivation(digest), Some(Record::Derivation(record))) => {
@@ -176,7 +184,7 @@ impl Known {
                 self.derivations.insert(digest, None);
             }
             (Key::Failure(digest), Some(Record::Failure(failure))) => {
-                self.failures.insert(digest, Some(failure));
+                self.failures.insert(digest, Some(Box::new(failure)));
             }
             (Key::Failure(digest), _) => {
                 self.failures.insert(digest, None);
@@ -190,7 +198,7 @@ impl Known {
                 self.available.insert(digest, presence);
             }
             (Key::Finished(build), Some(Record::Finished(finished))) => {
-                self.finished.insert(build, Some(finished));
+                self.finished.insert(build, Some(Box::new(finished)));
             }
             (Key::Finished(build), _) => {
                 self.finished.insert(build, None);

@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use grange_model::{BuildSpec, Cause, Digest, FinishedBuild, HookRecord, Key, Record};
+use smallvec::SmallVec;
 
 use crate::io::{LookupId, Reply, Ticket};
 use crate::look::Look;
@@ -80,7 +81,7 @@ impl Core {
         let asker = Asker::Recheck(ix, self.derivations.generation(ix));
         let mut request = Request::new(asker, Vec::new(), self.ledger.committed());
         let root = Root {
-            wants: Vec::new(),
+            wants: SmallVec::new(),
             model,
             again: true,
         };
@@ -118,8 +119,9 @@ impl Core {
             return;
         }
         let asked = std::mem::take(&mut request.asked);
-        for (key, record) in asked.into_iter().zip(records) {
-            request.known.learn(key, record);
+        let mut records = records.into_iter();
+        for key in asked {
+            request.known.learn(key, records.next().flatten());
         }
         let id = self.keep(request);
         self.work.push_back(Work::Request(id));

@@ -79,8 +79,8 @@ impl Core {
     /// Whether an unfinished build may bring the output.
     #[must_use]
     pub fn is_expected(&self, output: Digest) -> bool {
-        let node = self.names.outputs.get(&output);
-        node.is_some_and(|ix| self.outputs[*ix].is_expected())
+        let node = self.find_output(output);
+        node.is_some_and(|ix| self.outputs[ix].is_expected())
     }
 
     /// An unfinished build.
@@ -131,7 +131,7 @@ impl Core {
     /// Whether an unfinished build is of this derivation.
     #[must_use]
     pub fn is_unfinished(&self, derivation: Digest) -> bool {
-        self.names.derivations.contains_key(&derivation)
+        self.find_derivation(derivation).is_some()
     }
 
     fn build_status(&self, ix: Ix<Build>) -> BuildStatus {

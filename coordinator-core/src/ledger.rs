@@ -15,6 +15,21 @@ use crate::io::{Effect, LookupId, Reply, Ticket};
 /// Changes that there is room for in an empty batch, at most.
 const MAX_ROOM: usize = 1_024;
 
+/// How much room empty batches get.
+///
+/// A long batch that grows is copied again and again. As long ones and short ones take turns, the last one says little: the longest
+/// of late counts.
+#[derive(Clone, Copy, Debug, Default)]
+struct Room(usize);
+
+impl Room {
+    /// Room for the batch after one of this length.
+    fn after(&mut self, length: usize) -> usize {
+        self.0 = length.min(MAX_ROOM).max(self.0 - self.0.div_ceil(8));
+        self.0
+    }
+}
+
 /// What was decided and is not written yet.
 #[derive(Debug)]
 pub(crate) struct Ledger {
@@ -22,6 +37,8 @@ pub(crate) struct Ledger {
     in_flight: Option<Seq>,
     next_fact: u64,
     batch: Batch,
+    changes: Room,
+    facts: Room,
     gated: VecDeque<(Seq, Effect)>,
     free: VecDeque<Effect>,
     holds: usize,
@@ -45,6 +62,8 @@ impl Ledger {
             in_flight: None,
             next_fact: last_fact.0 + 1,
             batch: Batch::default(),
+            changes: Room::default(),
+            facts: Room::default(),
             gated: VecDeque::new(),
             free: VecDeque::new(),
             holds: 0,
@@ -122,10 +141,9 @@ impl Ledger {
 
     pub(crate) fn poll(&mut self, now: Timestamp) -> Option<Effect> {
         if self.in_flight.is_none() && self.holds == 0 && !self.batch.is_empty() {
-            // The next one is often as long, and a long one that grows is copied again and again.
             let next = Batch {
-                changes: Vec::with_capacity(self.batch.changes.len().min(MAX_ROOM)),
-                facts: Vec::with_capacity(self.batch.facts.len().min(MAX_ROOM)),
+                changes: Vec::with_capacity(self.changes.after(self.batch.changes.len())),
+                facts: Vec::with_capacity(self.facts.after(self.batch.facts.len())),
                 ..Batch::default()
             };
             let mut batch = std::mem::replace(&mut self.batch, next);

@@ -80,7 +80,7 @@ impl Core {
     /// Whether the derivation that brings the output is the one that is said to.
     fn is_named(&self, edge: &Edge) -> bool {
         let brings = self.derivations[edge.brings].item.digest;
-        let named = &self.derivations[edge.needs].named;
+        let named = self.derivations[edge.needs].named();
         let mut of = named
             .iter()
             .filter(|(output, _)| *output == edge.output)

@@ -159,7 +159,8 @@ impl Core {
         if derivation.outputs.iter().all(available) {
             return None;
         }
-        let earlier = derivation.failed.as_deref().cloned();
+        let odd = derivation.odd.as_ref();
+        let earlier = odd.and_then(|odd| odd.failed.clone());
         let item = derivation.item.clone();
         let (reason, kind) = match (&verdict.failure, verdict.causes.first()) {
             (Some((LostReason::Failed, kind)), _) => (LostReason::Failed, kind.clone()),
@@ -185,7 +186,7 @@ impl Core {
             root_derivation: item.clone(),
         };
         if reason == LostReason::Failed {
-            derivation.failed = Some(Box::new(lost.clone()));
+            derivation.odd.get_or_insert_default().failed = Some(lost.clone());
         } else if !last {
             return None;
         }

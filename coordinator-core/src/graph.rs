@@ -4,11 +4,14 @@
 use grange_model::{DerivationRecord, Digest, Fact};
 use smallvec::SmallVec;
 
+use crate::few::Few;
 use crate::kind::odd_names;
 use crate::machine::Core;
 use crate::priority::Levels;
 use crate::slab::Ix;
-use crate::tables::{Build, Derivation, Inputs, Lost, Output, Presence, Status, TaskState, Uses};
+use crate::tables::{
+    Build, Derivation, Inputs, Lost, Odd, Output, Presence, Status, TaskState, Uses,
+};
 use crate::work::Work;
 
 /// The rows of what a derivation makes and needs, in the order of its record.
@@ -39,8 +42,8 @@ impl Core {
             presence: Presence::Unknown,
             maker: None,
             ambiguous: false,
-            producers: SmallVec::new(),
-            waiting: Vec::new(),
+            producers: Few::None,
+            waiting: Few::None,
             users: Vec::new(),
             priorities: Levels::default(),
             lost: None,
@@ -94,20 +97,26 @@ impl Core {
         }
         inputs.sort_unstable();
         inputs.dedup();
+        let names = odd_names(record);
+        let odd = (!names.is_empty() || !named.is_empty()).then(|| {
+            Box::new(Odd {
+                names,
+                named: named.into_boxed_slice(),
+                failed: None,
+            })
+        });
         let ix = self.derivations.insert(Derivation {
             item: record.item.clone(),
             kind: self.kinds.join(record),
-            odd_names: odd_names(record),
             outputs,
             inputs: inputs.into_boxed_slice(),
-            named: named.into_boxed_slice(),
-            tasks: SmallVec::new(),
+            tasks: Few::None,
             own: Levels::default(),
             announced: i32::MIN,
             announcing: false,
             complete: false,
             rechecking: false,
-            failed: None,
+            odd,
         });
         self.names.derivations.insert(ix, &self.derivations);
         ix

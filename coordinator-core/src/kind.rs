@@ -91,7 +91,8 @@ pub(crate) fn odd_names(record: &DerivationRecord) -> Box<[String]> {
 impl Derivation {
     /// Whether an output's item is called so.
     pub(crate) fn calls(&self, at: usize, item: &Item) -> bool {
-        if let Some(name) = self.odd_names.get(at) {
+        let odd = self.odd.as_ref();
+        if let Some(name) = odd.and_then(|odd| odd.names.get(at)) {
             return *name == item.name;
         }
         let output = self.kind.outputs.get(at);

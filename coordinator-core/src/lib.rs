@@ -42,6 +42,7 @@ mod demand;
 mod eligible;
 mod end;
 mod exchange;
+mod few;
 mod graph;
 mod identifiers;
 mod io;

@@ -6,11 +6,11 @@ use grange_model::{
     BuildRecord, BuildSpec, BuildState, DerivationRecord, Digest, Fact, FinishedBuild, Key, Record,
     Resources, Tags,
 };
-use smallvec::SmallVec;
 
 use crate::ask::Ask;
 use crate::eligible::with_features;
 use crate::end::lost_reason;
+use crate::few::Few;
 use crate::io::{Accepted, Denied, DeniedWhy};
 use crate::machine::Core;
 use crate::queue::Class;
@@ -347,13 +347,13 @@ impl Core {
         let task = self.tasks.insert(Task {
             derivation,
             again,
-            builds: SmallVec::new(),
+            builds: Few::None,
             state: TaskState::Blocked,
             order: self.next_order,
             ready_at: self.now,
-            classes: SmallVec::new(),
+            classes: Few::None,
             queued: None,
-            attempts: SmallVec::new(),
+            attempts: Few::None,
             tries: None,
         });
         self.derivations[derivation].tasks.push(task);

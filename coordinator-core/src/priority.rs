@@ -5,8 +5,7 @@
 //! derivations that need it, so that lowering one does not look at the others, and a derivation that
 //! joins the producers of an output does not look at its users.
 
-use smallvec::SmallVec;
-
+use crate::few::Few;
 use crate::machine::Core;
 use crate::slab::Ix;
 use crate::tables::{Derivation, Output};
@@ -14,7 +13,7 @@ use crate::work::Work;
 
 /// Priorities and how many there are of each, the highest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Levels(SmallVec<[(i32, u32); 2]>);
+pub(crate) struct Levels(Few<(i32, u32)>);
 
 impl Levels {
     pub(crate) fn add(&mut self, priority: i32) {

@@ -10,6 +10,7 @@ use grange_model::{
 use smallvec::SmallVec;
 
 use crate::ask::Ask;
+use crate::few::Few;
 use crate::io::{AttemptPhase, Capacity, Health, Ticket};
 use crate::kind::Kind;
 use crate::policy::OrderKey;
@@ -23,14 +24,10 @@ use crate::slab::{Content, Ix};
 pub(crate) struct Derivation {
     pub(crate) item: Item,
     pub(crate) kind: Arc<Kind>,
-    /// What the items of its outputs are called, where that is not as usual; else nothing.
-    pub(crate) odd_names: Box<[String]>,
     pub(crate) outputs: SmallVec<[Ix<Output>; 2]>,
     /// Distinct, sorted.
     pub(crate) inputs: Box<[Ix<Output>]>,
-    /// The derivations of inputs that others know as outputs of other derivations.
-    pub(crate) named: Box<[(Ix<Output>, Digest)]>,
-    pub(crate) tasks: SmallVec<[Ix<Task>; 1]>,
+    pub(crate) tasks: Few<Ix<Task>>,
     /// The priorities of its builds, but for implicit ones.
     pub(crate) own: Levels,
     /// The derived priority that its inputs know of.
@@ -41,8 +38,26 @@ pub(crate) struct Derivation {
     pub(crate) complete: bool,
     /// A request is under way that finds out what became of its inputs.
     pub(crate) rechecking: bool,
+    /// None for nearly all.
+    pub(crate) odd: Option<Box<Odd>>,
+}
+
+/// What is said of few derivations.
+#[derive(Debug, Default)]
+pub(crate) struct Odd {
+    /// What the items of its outputs are called, where that is not as usual; else nothing.
+    pub(crate) names: Box<[String]>,
+    /// The derivations of inputs that others know as outputs of other derivations.
+    pub(crate) named: Box<[(Ix<Output>, Digest)]>,
     /// One of its tasks has failed, and others go on.
-    pub(crate) failed: Option<Box<Lost>>,
+    pub(crate) failed: Option<Lost>,
+}
+
+impl Derivation {
+    /// The derivations of inputs that others know as outputs of other derivations.
+    pub(crate) fn named(&self) -> &[(Ix<Output>, Digest)] {
+        self.odd.as_ref().map_or(&[], |odd| &odd.named)
+    }
 }
 
 /// How a derivation's inputs stand, as far as it has heard.
@@ -140,9 +155,9 @@ pub(crate) struct Output {
     /// It was named with several.
     pub(crate) ambiguous: bool,
     /// Derivations with unfinished builds that may bring it.
-    pub(crate) producers: SmallVec<[Ix<Derivation>; 1]>,
+    pub(crate) producers: Few<Ix<Derivation>>,
     /// Those that make it, but wait for it themselves.
-    pub(crate) waiting: Vec<Ix<Derivation>>,
+    pub(crate) waiting: Few<Ix<Derivation>>,
     /// Derivations that need it: those with unfinished builds, and stale ones, which are told by the generation.
     pub(crate) users: Vec<(Ix<Derivation>, u32)>,
     /// The announced priorities of the derivations that need it; empty while it is available.
@@ -179,17 +194,17 @@ impl Lost {
 pub(crate) struct Task {
     pub(crate) derivation: Ix<Derivation>,
     pub(crate) again: bool,
-    pub(crate) builds: SmallVec<[Ix<Build>; 1]>,
+    pub(crate) builds: Few<Ix<Build>>,
     pub(crate) state: TaskState,
     /// Its place among tasks of the same priority.
     pub(crate) order: u64,
     /// Since when it has been ready.
     pub(crate) ready_at: Timestamp,
     /// The classes of its builds.
-    pub(crate) classes: SmallVec<[Ix<Class>; 1]>,
+    pub(crate) classes: Few<Ix<Class>>,
     /// Under what it is queued, while it is ready.
     pub(crate) queued: Option<(Lane, OrderKey)>,
-    pub(crate) attempts: SmallVec<[Ix<Attempt>; 1]>,
+    pub(crate) attempts: Few<Ix<Attempt>>,
     /// None as long as no attempt has ended.
     pub(crate) tries: Option<Box<Tries>>,
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use grange_model::{BuildSpec, MEMORY, Resources, Tags};
+use grange_model::{BuildSpec, Resources, Tags};
 
 use crate::demand::{Demand, positive};
 use crate::io::{Denied, DeniedWhy};
@@ -24,7 +24,7 @@ impl Core {
         if room
             || self
                 .classes
-                .is_known(system, &requires, &self.demand(&spec.resources, 0))
+                .is_known(system, &requires, &self.demand(&spec.resources))
         {
             return Ok(());
         }
@@ -46,7 +46,7 @@ impl Core {
         resources: &Resources,
     ) -> Vec<String> {
         let requires = with_features(requires, features);
-        let demand = self.demand(resources, 0);
+        let demand = self.demand(resources);
         let present = || {
             self.agents
                 .iter()
@@ -103,15 +103,10 @@ impl Core {
 }
 
 impl Core {
-    /// What a build uses up of which this was asked for, and of which so many bytes of memory were not enough.
-    pub(crate) fn demand(&self, resources: &Resources, memory: u64) -> Demand {
-        let mut asked = positive(resources);
-        if memory > 0 {
-            let amount = asked.entry(MEMORY.to_owned()).or_default();
-            *amount = memory.max(*amount);
-        }
+    /// What builds use up of which this was asked for.
+    pub(crate) fn demand(&self, resources: &Resources) -> Demand {
         Demand {
-            asked,
+            asked: positive(resources),
             predicted: Resources::new(),
         }
     }

@@ -313,6 +313,9 @@ impl Core {
         let implicit = record.implicit;
         let task = self.task_for(derivation, record.spec.again);
         let ask = self.asks.join(&record.spec);
+        if self.ask_for(task, &ask.resources) {
+            self.change_classes(task);
+        }
         let class = self.join_class(task, &ask);
         let row = Build {
             id,
@@ -365,8 +368,9 @@ impl Core {
         let row = &self.tasks[task];
         let kind = &self.derivations[row.derivation].kind;
         let requires = with_features(&ask.requires, &kind.features);
-        let memory = row.tries.as_ref().map_or(0, |tries| tries.memory);
-        let demand = self.demand(&ask.resources, memory);
+        let none = Resources::new();
+        let asked = row.tries.as_ref().map_or(&none, |tries| &tries.asked);
+        let demand = self.demand(asked);
         let class = self.classes.join(&kind.system, &requires, demand);
         if !self.tasks[task].classes.contains(&class) {
             self.unlist(task);

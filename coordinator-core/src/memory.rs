@@ -1,6 +1,6 @@
 //! Builds that were killed because memory ran out.
 
-use grange_model::{Fact, MEMORY, Usage};
+use grange_model::{Fact, MEMORY, Resources, Usage};
 
 use crate::machine::Core;
 use crate::slab::Ix;
@@ -43,14 +43,34 @@ impl Core {
         });
         self.add_past(task, summary);
         self.drop_attempt(ix, false);
-        let tries = self.tasks[task].tries_mut();
-        tries.memory = tries.memory.max(memory);
-        self.change_classes(task);
+        let more = Resources::from([(MEMORY.to_owned(), memory)]);
+        if self.ask_for(task, &more) {
+            self.change_classes(task);
+        }
         self.settle_task(task);
     }
 
+    /// A task uses up that much of everything at least: one attempt serves all of its builds. Whether that is more than
+    /// before.
+    ///
+    /// Counter-example: an input is made for somebody who said nothing of it, and then somebody asks for it with 64 GiB. If
+    /// it could still go as the former asked, it would be begun beside others.
+    pub(crate) fn ask_for(&mut self, task: Ix<Task>, resources: &Resources) -> bool {
+        if resources.is_empty() {
+            return false;
+        }
+        let asked = &mut self.tasks[task].tries_mut().asked;
+        let mut more = false;
+        for (name, amount) in resources {
+            let before = asked.entry(name.clone()).or_default();
+            more |= *before < *amount;
+            *before = (*before).max(*amount);
+        }
+        more
+    }
+
     /// A task's builds use up something else than before.
-    fn change_classes(&mut self, task: Ix<Task>) {
+    pub(crate) fn change_classes(&mut self, task: Ix<Task>) {
         for build in self.tasks[task].builds.clone() {
             let row = &self.builds[build];
             let (before, ask) = (row.class, std::sync::Arc::clone(&row.ask));

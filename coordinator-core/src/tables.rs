@@ -215,8 +215,8 @@ pub(crate) struct Tries {
     pub(crate) past: Vec<AttemptSummary>,
     /// Agents that had a setup failure, how often, and until when they get no attempt of it.
     pub(crate) avoided: Vec<Avoided>,
-    /// How many bytes of memory were not enough, and some more.
-    pub(crate) memory: u64,
+    /// The most of everything that any of its builds ever asked for, and of memory what was not enough and some more.
+    pub(crate) asked: Resources,
 }
 
 impl Task {

@@ -56,6 +56,14 @@ impl Store {
 }
 
 pub(crate) fn start_agent(coordinator: &Coordinator, directory: &Path) -> Running {
+    start_agent_with(coordinator, directory, &[])
+}
+
+pub(crate) fn start_agent_with(
+    coordinator: &Coordinator,
+    directory: &Path,
+    more: &[&str],
+) -> Running {
     let id = coordinator
         .grange(&["agent", "new", "--name", "rosa"])
         .expect(0)
@@ -81,7 +89,7 @@ pub(crate) fn start_agent(coordinator: &Coordinator, directory: &Path) -> Runnin
         "--tag",
         "room=cellar",
     ]);
-    command.args(["--max-parallel-builds", "2"]);
+    command.args(["--max-parallel-builds", "2"]).args(more);
     command
         .arg("--password-file")
         .arg(file)

@@ -12,5 +12,6 @@ mod prune;
 mod published;
 mod real;
 mod recorded;
+mod resources;
 mod stock;
 mod upstream;

@@ -326,3 +326,15 @@ fn a_start_knows_what_is_used_up() {
     assert_eq!(world.report(1, held[0].attempt, failure()), Reply::Done);
     assert_eq!(names(&again(&mut world, 1, has, &[])), ["b"]);
 }
+
+#[test]
+fn one_attempt_has_what_any_of_its_builds_asked_for() {
+    let mut world = World::of(&[drv("a"), drv("b").needs("a"), drv("c")]);
+    world.build(spec(1, "b"));
+    assert_eq!(world.implicit("a").unwrap().state, BuildState::Ready);
+    world.build(using(2, "a", &[(MEMORY, 60)]));
+    world.build(using(3, "c", &[(MEMORY, 60)]));
+    let has = having(8, &[(MEMORY, 100)]);
+    assert_eq!(names(&world.take_with(1, has)), ["a"]);
+    assert_eq!(world.core.agent(agent_id(1)).unwrap().used[MEMORY], 60);
+}

@@ -103,6 +103,7 @@ impl Agent {
         self.plan.capacity.systems = systems.map(str::to_owned).to_vec();
         self.plan.capacity.tags = tags(&[("feature:kvm", "yes"), ("year", "2019"), ("big", "yes")]);
         self.plan.capacity.exclusive.clear();
+        self.plan.capacity.resources.clear();
         self.plan.lies = 0;
         self.plan.setup_failures = 0;
         self.asleep_until = self.asleep_until.min(now);

@@ -1,10 +1,13 @@
 //! What a seed stands for.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use grange_coordinator_core::{Capacity, Config, Policy};
-use grange_model::{AgentId, BuildId, BuildSpec, DerivationRecord, Digest, Limits, Tags};
+use grange_coordinator_core::{ByTags, Capacity, Config, Policy, Share};
+use grange_model::{
+    AgentId, BuildId, BuildSpec, DerivationRecord, Digest, Limits, MEMORY, Resources, Tags,
+};
 use uuid::Uuid;
 
 use super::{Action, AgentPlan, Fault, Scenario, StorePlan, Weather, graph};
@@ -66,14 +69,28 @@ impl Scenario {
 fn config(dice: &mut Dice) -> Config {
     Config {
         slice: dice.pick(&[1, 2, 5, 20, 2_000]).copied().unwrap_or(2_000),
-        policy: Policy {
-            lookahead: dice.pick(&[1, 3, 64]).copied().unwrap_or(64),
-            ..Policy::default()
-        },
+        policy: policy(dice),
         lease: Duration::from_secs(dice.between(15, 90)),
         remember_cancels: Duration::from_secs(dice.between(1, 300)),
         setup_backoff: Duration::from_secs(dice.between(1, 30)),
         ..Config::default()
+    }
+}
+
+fn policy(dice: &mut Dice) -> Policy {
+    let share = ByTags {
+        keys: vec!["team".to_owned(), "user".to_owned()],
+        ..ByTags::default()
+    };
+    Policy {
+        share: dice.one_in(2).then(|| Arc::new(share) as Arc<dyn Share>),
+        urgent: dice.one_in(2).then_some(2),
+        preempt_after: dice
+            .one_in(2)
+            .then(|| Duration::from_millis(dice.between(0, 20_000))),
+        patience: dice.pick(&[1, 3, 32]).copied().unwrap_or(32),
+        lookahead: dice.pick(&[1, 3, 64]).copied().unwrap_or(64),
+        ..Policy::default()
     }
 }
 
@@ -95,6 +112,10 @@ fn agent(dice: &mut Dice, number: u64) -> AgentPlan {
         }
         2 => capacity.tags = tags(&[("big", "yes"), ("feature:kvm", "yes")]),
         _ => {}
+    }
+    if dice.one_in(2) {
+        let memory = (MEMORY.to_owned(), dice.between(1, 3) * 50);
+        capacity.resources = [memory].into();
     }
     let skew = dice.between(0, 4_000);
     AgentPlan {
@@ -189,7 +210,7 @@ pub(crate) fn spec(id: BuildId, derivation: Digest) -> BuildSpec {
         again: false,
         inputs: true,
         cause: None,
-        resources: grange_model::Resources::new(),
+        resources: Resources::new(),
     }
 }
 
@@ -211,8 +232,13 @@ fn some_build(
         1 => tags(&[("big", "yes")]),
         _ => Tags::new(),
     };
+    let team = dice.pick(&["a", "b"]).copied().unwrap_or("a");
+    let user = dice.pick(&["x", "y", "z"]).copied().unwrap_or("x");
+    let memory = dice.pick(&[0, 0, 0, 10, 50, 100]).copied().unwrap_or(0);
     Some(BuildSpec {
         priority: i32::try_from(dice.below(7)).unwrap_or(0) - 3,
+        tags: tags(&[("team", team), ("user", user)]),
+        resources: [(MEMORY.to_owned(), memory)].into(),
         requires,
         again: dice.one_in(9),
         inputs: !dice.one_in(7),

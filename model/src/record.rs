@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AgentId, AgentRecord, AttemptRecord, BuildId, BuildRecord, DerivationRecord, Digest,
-    FailureRecord, FinishedBuild, HookRecord, ItemRecord, UpstreamRecord,
+    FailureRecord, FinishedBuild, HistoryRecord, HookRecord, ItemRecord, UpstreamRecord,
 };
 
 /// The last word about one thing.
@@ -36,6 +36,8 @@ pub enum Record {
     Finished(FinishedBuild),
     /// An item that is available upstream. The same item may be available here as well.
     Upstream(UpstreamRecord),
+    /// What builds of a package have taken so far. Live.
+    History(HistoryRecord),
 }
 
 /// What a record is kept under.
@@ -62,6 +64,13 @@ pub enum Key {
     Finished(BuildId),
     /// [`Record::Upstream`].
     Upstream(Digest),
+    /// [`Record::History`].
+    History {
+        /// The name of the derivation without its version.
+        package: String,
+        /// What was built for.
+        system: String,
+    },
 }
 
 impl Record {
@@ -79,6 +88,10 @@ impl Record {
             Self::Failure(failure) => Key::Failure(failure.derivation.digest),
             Self::Finished(finished) => Key::Finished(finished.build.spec.id),
             Self::Upstream(item) => Key::Upstream(item.item.digest),
+            Self::History(history) => Key::History {
+                package: history.package.clone(),
+                system: history.system.clone(),
+            },
         }
     }
 }

@@ -196,7 +196,11 @@ impl Store {
         });
         let wanted: BTreeSet<_> = builds.collect();
         let is_live = |record: &&Record| match record {
-            Record::Agent(_) | Record::Build(_) | Record::Attempt(_) | Record::Hook(_) => true,
+            Record::Agent(_)
+            | Record::Build(_)
+            | Record::Attempt(_)
+            | Record::Hook(_)
+            | Record::History(_) => true,
             Record::Derivation(derivation) => wanted.contains(&derivation.item.digest),
             _ => false,
         };

@@ -55,7 +55,7 @@ type Table = (
     fn(&Record, &Row<'_>) -> rusqlite::Result<bool>,
 );
 
-const TABLES: [Table; 8] = [
+const TABLES: [Table; 9] = [
     ("agent", "id", |record, row| {
         Ok(
             matches!(record, Record::Agent(agent) if row.get_ref(0)?.as_blob()? == agent.id.0.as_bytes()),
@@ -63,6 +63,11 @@ const TABLES: [Table; 8] = [
     }),
     ("hook", "name", |record, row| {
         Ok(matches!(record, Record::Hook(hook) if row.get_ref(0)?.as_str()? == hook.name))
+    }),
+    // NUL is in no name of a package.
+    ("history", "package || char(0) || system", |record, row| {
+        Ok(matches!(record, Record::History(history)
+            if row.get_ref(0)?.as_str()? == format!("{}\0{}", history.package, history.system)))
     }),
     ("attempt", "slot", |record, row| {
         Ok(matches!(record, Record::Attempt(attempt) if row.get::<_, u32>(0)? == attempt.id.slot))

@@ -122,6 +122,11 @@ impl<'c> Commits<'c> {
                 .put_agent
                 .execute((agent.id.0.as_bytes(), bytes(record)?)),
             Record::Hook(hook) => statements.put_hook.execute((&hook.name, bytes(record)?)),
+            Record::History(history) => {
+                statements
+                    .put_history
+                    .execute((&history.package, &history.system, bytes(record)?))
+            }
             Record::Attempt(attempt) => statements
                 .put_attempt
                 .execute((attempt.id.slot, bytes(record)?)),
@@ -157,6 +162,9 @@ impl<'c> Commits<'c> {
         let removed = match key {
             Key::Agent(id) => statements.remove_agent.execute([id.0.as_bytes()]),
             Key::Hook(name) => statements.remove_hook.execute([name]),
+            Key::History { package, system } => {
+                statements.remove_history.execute([package, system])
+            }
             Key::Attempt(slot) => statements.remove_attempt.execute([slot]),
             Key::Build(slot) => statements.remove_build.execute([slot]),
             Key::Derivation(digest) => statements.remove_derivation.execute([digest.0]),

@@ -43,7 +43,7 @@ enum Column {
 }
 
 /// In the order in which their records come: what is referred to comes first.
-static LIVE: [Live; 5] = [
+static LIVE: [Live; 6] = [
     Live {
         sql: "SELECT NULL, record FROM agent",
         digest: Column::Null,
@@ -53,6 +53,11 @@ static LIVE: [Live; 5] = [
         sql: "SELECT NULL, record FROM hook",
         digest: Column::Null,
         belongs: |record| matches!(record, Record::Hook(_)),
+    },
+    Live {
+        sql: "SELECT NULL, record FROM history",
+        digest: Column::Null,
+        belongs: |record| matches!(record, Record::History(_)),
     },
     Live {
         // In the order in which they lie in the file: by their digests each would be a read of its own.

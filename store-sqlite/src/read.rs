@@ -5,7 +5,7 @@ use grange_model::{
     BuildState, DerivationRecord, Digest, Fact, FactNumber, ItemRecord, Key, NumberedFact, Record,
     Timestamp, decode,
 };
-use rusqlite::{Connection, OptionalExtension, ToSql};
+use rusqlite::{Connection, OptionalExtension, Params, ToSql};
 
 use crate::commit::{number, unsupported};
 use crate::error::{at, codec};
@@ -19,13 +19,18 @@ const DERIVATIONS: &str =
 /// The record under a key.
 pub(crate) fn get(connection: &Connection, key: &Key) -> Result<Option<Record>, StoreError> {
     let record = |sql: &str, parameter: &dyn ToSql| {
-        let bytes = column_of(connection, sql, parameter)?;
+        let bytes = column_of(connection, sql, [parameter])?;
         bytes.map(|bytes| record(key, &bytes)).transpose()
     };
     match key {
         Key::Agent(id) => record("SELECT record FROM agent WHERE id = ?1", id.0.as_bytes()),
         Key::Build(slot) => record("SELECT record FROM build WHERE slot = ?1", slot),
         Key::Attempt(slot) => record("SELECT record FROM attempt WHERE slot = ?1", slot),
+        Key::History { package, system } => {
+            let sql = "SELECT record FROM history WHERE package = ?1 AND system = ?2";
+            let bytes = column_of(connection, sql, [package, system])?;
+            bytes.map(|bytes| self::record(key, &bytes)).transpose()
+        }
         Key::Hook(name) => record("SELECT record FROM hook WHERE name = ?1", name),
         Key::Derivation(Digest(digest)) => {
             record("SELECT record FROM derivation WHERE digest = ?1", digest)
@@ -40,7 +45,7 @@ pub(crate) fn get(connection: &Connection, key: &Key) -> Result<Option<Record>, 
         Key::Finished(id) => record("SELECT record FROM finished WHERE id = ?1", id.0.as_bytes()),
         Key::DerivationText(derivation) => {
             let sql = "SELECT text FROM derivation_text WHERE digest = ?1";
-            let text = column_of(connection, sql, &derivation.0)?;
+            let text = column_of(connection, sql, [&derivation.0])?;
             Ok(text.map(|text| Record::DerivationText {
                 derivation: *derivation,
                 text,
@@ -213,15 +218,11 @@ pub(crate) fn count_finished(
 fn column_of(
     connection: &Connection,
     sql: &str,
-    parameter: &dyn ToSql,
+    parameters: impl Params,
 ) -> Result<Option<Vec<u8>>, StoreError> {
     connection
         .prepare_cached(sql)
-        .and_then(|mut statement| {
-            statement
-                .query_row([parameter], |row| row.get(0))
-                .optional()
-        })
+        .and_then(|mut statement| statement.query_row(parameters, |row| row.get(0)).optional())
         .map_err(at(FAILED))
 }
 

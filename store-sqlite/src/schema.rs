@@ -27,6 +27,10 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         name: "0002-upstream",
         sql: include_str!("../schema/0002-upstream.sql"),
     },
+    Migration {
+        name: "0003-history",
+        sql: include_str!("../schema/0003-history.sql"),
+    },
 ];
 
 impl Migration {

@@ -28,6 +28,8 @@ statements! {
     put_facts: "INSERT INTO journal (first_fact, at, facts) VALUES (?1, ?2, ?3)",
     put_agent: "INSERT INTO agent (id, record) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET record = excluded.record",
     put_hook: "INSERT INTO hook (name, record) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET record = excluded.record",
+    put_history: "INSERT INTO history (package, system, record) VALUES (?1, ?2, ?3)
+        ON CONFLICT DO UPDATE SET record = excluded.record",
     put_attempt: "INSERT INTO attempt (slot, record) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET record = excluded.record",
     put_build: "INSERT INTO build (slot, derivation, record) VALUES (?1, ?2, ?3)
         ON CONFLICT DO UPDATE SET derivation = excluded.derivation, record = excluded.record",
@@ -44,6 +46,7 @@ statements! {
     get_finished: "SELECT record FROM finished WHERE id = ?1",
     remove_agent: "DELETE FROM agent WHERE id = ?1",
     remove_hook: "DELETE FROM hook WHERE name = ?1",
+    remove_history: "DELETE FROM history WHERE package = ?1 AND system = ?2",
     remove_attempt: "DELETE FROM attempt WHERE slot = ?1",
     remove_build: "DELETE FROM build WHERE slot = ?1",
     remove_derivation: "DELETE FROM derivation WHERE digest = ?1",

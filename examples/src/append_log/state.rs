@@ -51,7 +51,7 @@ impl State {
             .map_or(FactNumber(0), |fact| fact.number)
     }
 
-    /// Agents, hooks, attempts, unfinished builds and the derivations that these are of.
+    /// Agents, hooks, histories of packages, attempts, unfinished builds and the derivations that these are of.
     pub(super) fn live(&self) -> Vec<Record> {
         let build = |record: &Record| match record {
             Record::Build(build) => Some(build.spec.derivation),
@@ -59,7 +59,11 @@ impl State {
         };
         let needed: BTreeSet<Digest> = self.records.values().filter_map(build).collect();
         let live = |record: &&Record| match record {
-            Record::Agent(_) | Record::Hook(_) | Record::Attempt(_) | Record::Build(_) => true,
+            Record::Agent(_)
+            | Record::Hook(_)
+            | Record::History(_)
+            | Record::Attempt(_)
+            | Record::Build(_) => true,
             Record::Derivation(derivation) => needed.contains(&derivation.item.digest),
             _ => false,
         };

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use older::Older;
 
-/// The version that [`encode`] writes. 2: items upstream, and that items were pruned. 3: resources, what attempts used, and
+/// The version that [`encode`] writes. 2: items upstream, and that items were pruned. 3: resources, what attempts and packages used, and
 /// why they were given to whom.
 const VERSION: u8 = 3;
 /// The oldest version that [`decode`] reads. What came since stands behind what was there.

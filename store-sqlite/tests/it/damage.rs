@@ -52,10 +52,10 @@ async fn a_newer_schema_is_refused() {
     let place = written(3).await;
     place
         .raw()
-        .execute("INSERT INTO migration VALUES (3, '0003-later', 'x')", [])
+        .execute("INSERT INTO migration VALUES (4, '0004-later', 'x')", [])
         .unwrap();
     let refused = open(&place.path()).map(drop);
-    assert_eq!(refused, Err(StoreError::NewerSchema { found: 3, known: 2 }));
+    assert_eq!(refused, Err(StoreError::NewerSchema { found: 4, known: 3 }));
 }
 
 #[tokio::test]

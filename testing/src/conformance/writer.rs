@@ -100,6 +100,7 @@ pub(super) fn one_of_each() -> Vec<Record> {
     vec![
         Record::Agent(sample::agent(1)),
         Record::Hook(sample::hook(1)),
+        Record::History(sample::history(1)),
         Record::Derivation(sample::derivation(1)),
         Record::DerivationText {
             derivation: sample::digest(1),

@@ -19,7 +19,11 @@ impl State {
     /// promises none.
     pub(super) fn live_records(&self) -> Result<Vec<Vec<Record>>, StoreError> {
         let live = |key: &Key| match key {
-            Key::Agent(_) | Key::Build(_) | Key::Attempt(_) | Key::Hook(_) => true,
+            Key::Agent(_)
+            | Key::Build(_)
+            | Key::Attempt(_)
+            | Key::Hook(_)
+            | Key::History { .. } => true,
             Key::Derivation(digest) => self.of.get(digest).is_some_and(|slots| !slots.is_empty()),
             _ => false,
         };

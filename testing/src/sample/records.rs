@@ -3,9 +3,9 @@
 use grange_model::{
     AgentId, AgentRecord, AttemptId, AttemptOutcome, AttemptRecord, AttemptSummary, BlobId,
     BuildId, BuildRecord, BuildSpec, BuildState, BuiltOutput, DeadLetter, DerivationRecord, Digest,
-    Fact, FactNumber, FailureKind, FailureRecord, FinishedBuild, HookRecord, InputRef, Item,
-    ItemRecord, Limits, LostCause, LostReason, NarHash, OutputRef, PasswordHash, SetupFailure,
-    SetupProblem, Tags, Term, Timestamp, UpstreamRecord,
+    Fact, FactNumber, FailureKind, FailureRecord, FinishedBuild, HistoryRecord, HookRecord,
+    InputRef, Item, ItemRecord, Limits, LostCause, LostReason, NarHash, OutputRef, PasswordHash,
+    SetupFailure, SetupProblem, Spread, Tags, Term, Timestamp, UpstreamRecord,
 };
 use uuid::Uuid;
 
@@ -263,6 +263,22 @@ pub fn hook(number: u32) -> HookRecord {
             message: "no".into(),
             at: Timestamp(3),
         }],
+    }
+}
+
+/// What builds of a package have taken.
+#[must_use]
+pub fn history(number: u32) -> HistoryRecord {
+    let mut duration = Spread::default();
+    for milliseconds in [60_000, 70_000, 50_000] {
+        duration.add(milliseconds);
+    }
+    HistoryRecord {
+        package: format!("package {number}"),
+        system: "x86_64-linux".into(),
+        updated_at: Timestamp(3),
+        duration,
+        memory: Spread::default(),
     }
 }
 

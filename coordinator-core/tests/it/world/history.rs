@@ -274,7 +274,11 @@ impl History {
     pub(crate) fn loading(&self) -> Loading {
         let wanted: BTreeSet<_> = self.builds().map(|build| build.spec.derivation).collect();
         let live = |key: &&Key| match key {
-            Key::Agent(_) | Key::Build(_) | Key::Attempt(_) | Key::Hook(_) => true,
+            Key::Agent(_)
+            | Key::Build(_)
+            | Key::Attempt(_)
+            | Key::Hook(_)
+            | Key::History { .. } => true,
             Key::Derivation(derivation) => wanted.contains(derivation),
             _ => false,
         };

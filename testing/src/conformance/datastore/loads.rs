@@ -31,7 +31,12 @@ pub async fn load_gives_what_lives(bench: &impl DatastoreBench) {
     expected.sort_by_key(Record::key);
     assert_eq!(writer.load().await, expected);
     writer.remove(vec![Key::Attempt(0), Key::Build(0)]).await;
-    expected.retain(|record| matches!(record, Record::Agent(_) | Record::Hook(_)));
+    expected.retain(|record| {
+        matches!(
+            record,
+            Record::Agent(_) | Record::Hook(_) | Record::History(_)
+        )
+    });
     assert_eq!(writer.load().await, expected);
     drop(writer);
     let writer = Writer::claim(bench.open().await, Claim::Exclusive).await;

@@ -50,6 +50,9 @@ pub async fn get_gives_what_was_put(bench: &impl HistoryBench) {
     let mut hook = sample::hook(1);
     hook.name = "ein Häken\0'; DROP TABLE hook; --".into();
     records.push(Record::Hook(hook));
+    let mut history = sample::history(2);
+    history.package = "ein Päckchen'; DROP TABLE history; --".into();
+    records.push(Record::History(history));
     let mut agent = sample::agent(2);
     agent.name = String::new();
     agent.created_at = Timestamp(u64::MAX);

@@ -46,6 +46,10 @@ impl Core {
     pub fn check_invariants(&self) -> Result<(), InvariantViolation> {
         self.check_tasks()?;
         self.check_attempts()?;
+        let counted = self.history.is_counted();
+        hold("what was learned is counted", counted, || {
+            format!("{} entries", self.history.len())
+        })?;
         self.check_graph()
     }
 

@@ -23,9 +23,16 @@ pub struct Config {
     pub setup_backoff: Duration,
     /// Who gets what first.
     pub policy: Policy,
-    /// How many different combinations of system and requirements there may be among the
-    /// unfinished builds.
+    /// How many different combinations of system, requirements and resources there may be among the
+    /// unfinished builds. Memory is predicted as long as there are half as many.
     pub max_classes: usize,
+    /// How long a build takes that nothing is known of, as long as nothing was built: half of them no longer.
+    pub cold_duration: Duration,
+    /// The same, nine of ten no longer.
+    pub cold_duration_p90: Duration,
+    /// Of how many packages, each on each system, it is kept what they took. Each takes about 200 bytes of memory; of further
+    /// ones nothing is learned.
+    pub max_packages: usize,
     /// How many edges of the graph one call may touch before the rest is put off; a build counts
     /// for 16. At 2,000, a call takes half a millisecond; more gets large requests done sooner, and
     /// keeps others waiting longer.
@@ -45,6 +52,9 @@ impl Default for Config {
             setup_backoff: Duration::from_secs(30),
             policy: Policy::default(),
             max_classes: 4_096,
+            cold_duration: Duration::from_mins(1),
+            cold_duration_p90: Duration::from_mins(10),
+            max_packages: 250_000,
             slice: 2_000,
             #[cfg(grange_bugs)]
             bug: None,

@@ -180,3 +180,32 @@ pub(crate) fn positive(resources: &Resources) -> Resources {
     some.map(|(name, amount)| (name.clone(), MOST.min(*amount)))
         .collect()
 }
+
+/// Amounts that a class can be told by: so that predictions, each a little different, do not make a class each.
+///
+/// Up to the next step of an eighth of a power of two.
+pub(crate) fn rounded(amount: u64) -> u64 {
+    let Some(top) = amount.checked_ilog2().filter(|top| *top >= 3) else {
+        return amount;
+    };
+    let step = 1_u64 << (top - 3);
+    amount.checked_next_multiple_of(step).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_rounded_up_by_an_eighth_at_most() {
+        assert_eq!(rounded(0), 0);
+        assert_eq!(rounded(7), 7);
+        assert_eq!(rounded(1 << 30), 1 << 30);
+        assert_eq!(rounded((1 << 30) + 1), (1 << 30) + (1 << 27));
+        assert_eq!(rounded(u64::MAX), u64::MAX);
+        for amount in [9, 1_000, 123_456_789, (1 << 62) + 5] {
+            let up = rounded(amount);
+            assert!(up >= amount && up - amount <= amount / 8, "{amount}: {up}");
+        }
+    }
+}

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use grange_model::{
     AgentId, AgentRecord, AttemptId, Batch, BlobId, BuildId, BuildSpec, BuildState, Digest,
-    FailureKind, FinishedBuild, HookRecord, Item, ItemRecord, Key, Limits, Record, Resources, Seq,
-    SessionId, SetupProblem, Tags, Usage,
+    FailureKind, FinishedBuild, HistoryRecord, HookRecord, Item, ItemRecord, Key, Limits, Record,
+    Resources, Seq, SessionId, SetupProblem, Tags, Usage,
 };
 
 /// Names a request; minted by who hands in the input.
@@ -97,6 +97,14 @@ pub enum Input {
         builds: Vec<BuildSpec>,
         /// Builds that it asks to reopen: they ended as failed-dependency.
         reopen: Vec<FinishedBuild>,
+    },
+    /// What builds took elsewhere, or before: it takes the place of what is known of the same packages and systems. Answered
+    /// with [`Reply::Done`] or, if there would be too many, [`Reply::Denied`].
+    ImportHistory {
+        /// Whom to answer.
+        ticket: Ticket,
+        /// All of them, or none.
+        records: Vec<HistoryRecord>,
     },
     /// Nobody waits for this answer any more.
     Forget {
@@ -373,4 +381,6 @@ pub enum TimerReason {
     Backoff,
     /// An urgent build has waited long enough for room.
     Urgent,
+    /// What was learned of durations and memory is to be written.
+    History,
 }

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use grange_model::{
-    BuildRecord, DerivationRecord, Digest, FactNumber, Key, Record, Resources, Seq, Term, Timestamp,
+    BuildRecord, DerivationRecord, Digest, FactNumber, HistoryRecord, Key, Record, Resources, Seq,
+    Term, Timestamp,
 };
 
+use crate::history::Entry;
 use crate::io::{AttemptPhase, TimerReason};
 use crate::machine::Core;
 use crate::share::Lane;
@@ -33,6 +35,7 @@ pub struct Loading {
     builds: Vec<BuildRecord>,
     attempts: Vec<grange_model::AttemptRecord>,
     agents: Vec<grange_model::AgentRecord>,
+    history: Vec<HistoryRecord>,
 }
 
 impl Loading {
@@ -44,6 +47,7 @@ impl Loading {
                 Record::Build(build) => self.builds.push(build),
                 Record::Attempt(attempt) => self.attempts.push(attempt),
                 Record::Agent(agent) => self.agents.push(agent),
+                Record::History(history) => self.history.push(history),
                 // Hooks are the shell's; nothing else is live.
                 _ => {}
             }
@@ -88,6 +92,11 @@ impl Core {
     ) -> Result<(), String> {
         self.now = now;
         self.groups.starting = true;
+        // First: what is predicted of a build follows from it.
+        for record in loading.history {
+            self.history
+                .put(&record.package, &record.system, Entry::of(&record));
+        }
         loading
             .builds
             .sort_by_key(|build| (build.submitted_at, build.spec.id));

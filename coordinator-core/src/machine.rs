@@ -6,6 +6,7 @@ use grange_model::{Digest, Fact, Key, Record, Timestamp};
 
 use crate::ask::Ask;
 use crate::config::Config;
+use crate::history::History;
 use crate::identifiers::Identifiers;
 use crate::io::{Effect, Input, LookupId, Reply, Ticket, TimerReason};
 use crate::kind::Kind;
@@ -55,6 +56,8 @@ pub struct Core {
     /// Agents whose waiting exchange has something to say.
     pub(crate) to_answer: BTreeSet<Ix<Agent>>,
     pub(crate) timers: BTreeSet<(Timestamp, TimerReason, u32)>,
+    /// What builds have taken so far.
+    pub(crate) history: History,
     pub(crate) identifiers: Identifiers,
     pub(crate) next_lookup: u64,
     pub(crate) next_order: u64,
@@ -92,6 +95,7 @@ impl Core {
             roomy: BTreeSet::new(),
             to_answer: BTreeSet::new(),
             timers: BTreeSet::new(),
+            history: History::default(),
             identifiers: Identifiers::new(start.seed),
             next_lookup: 0,
             next_order: 0,
@@ -131,6 +135,7 @@ impl Core {
             } => {
                 self.hook_done(ticket, record, builds, reopen);
             }
+            Input::ImportHistory { ticket, records } => self.import_history(ticket, records),
             Input::Forget { ticket } => self.forget(ticket),
             Input::Found { lookup, records } => self.found(lookup, records),
             Input::Committed { seq } => {
@@ -168,6 +173,7 @@ impl Core {
                 TimerReason::Lease => self.lease_ended(row),
                 TimerReason::Wait => self.wait_ended(row),
                 TimerReason::Backoff => self.backoff_ended(row),
+                TimerReason::History => self.work.push_back(Work::History),
                 TimerReason::Work | TimerReason::Urgent => {}
             }
         }

@@ -371,6 +371,8 @@ impl Core {
         let none = Resources::new();
         let asked = row.tries.as_ref().map_or(&none, |tries| &tries.asked);
         let demand = self.demand(asked);
+        let name = &self.derivations[row.derivation].item.name;
+        let demand = self.with_prediction(demand, name, &kind.system);
         let class = self.classes.join(&kind.system, &requires, demand);
         if !self.tasks[task].classes.contains(&class) {
             self.unlist(task);

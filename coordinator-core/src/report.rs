@@ -90,6 +90,7 @@ impl Core {
                 let mut summary = self.summary(ix, AttemptOutcome::Succeeded);
                 summary.log = log;
                 summary.usage = usage;
+                self.learn(task, &summary);
                 self.succeeded(ix, outputs, summary);
             }
             Report::Failed {
@@ -104,6 +105,9 @@ impl Core {
                 };
                 let mut summary = self.summary(ix, outcome);
                 summary.usage = usage;
+                if kind == FailureKind::OutOfMemory {
+                    self.learn_killed(ix, usage);
+                }
                 if kind == FailureKind::OutOfMemory
                     && let Some(memory) = self.more_memory(ix, usage)
                 {

@@ -35,6 +35,8 @@ pub(crate) enum Work {
     },
     /// A request goes on.
     Request(LookupId),
+    /// What was learned is written.
+    History,
 }
 
 /// What the users of an output are told.
@@ -103,6 +105,7 @@ impl Core {
                 }
             }
             Work::Request(id) => self.go_on(id, slice),
+            Work::History => self.write_history(),
         }
     }
 

@@ -15,6 +15,7 @@ mod cancel;
 mod loading;
 mod meaning;
 mod policy;
+mod predict;
 mod priorities;
 mod prune;
 mod purity;

@@ -284,6 +284,8 @@ impl Model {
                 self.cursor = record.cursor.0;
                 self.answer(*ticket, Answer::Submitted(results));
             }
+            // What is predicted only says how many builds go together.
+            Input::ImportHistory { ticket, .. } => self.answer(*ticket, Answer::Done),
             Input::Forget { .. } | Input::Found { .. } | Input::Committed { .. } => {}
         }
         self.settle()

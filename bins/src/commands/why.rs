@@ -86,6 +86,7 @@ mod tests {
             derived_priority: 0,
             requires: Tags::new(),
             resources: Resources::new(),
+            predicted: None,
             timeout_ms: 1,
             max_silent_ms: 1,
             reasons: vec!["1 input is expected".to_owned()],

@@ -22,6 +22,7 @@ mod directory;
 mod error;
 mod fetch;
 mod handle;
+mod history;
 mod lacking;
 mod log;
 mod memory;

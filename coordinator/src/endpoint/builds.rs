@@ -12,7 +12,7 @@ use grange_model::{
 };
 
 use super::dispatch::{Answered, CoordinatorEndpoint};
-use super::views;
+use super::{history, views};
 use crate::available::available;
 use crate::convert::{hex, path_text, store_refusal};
 
@@ -23,12 +23,17 @@ impl CoordinatorEndpoint {
     pub(super) async fn build(&self, id: BuildId) -> Answered {
         let live = self
             .handle
-            .observe(move |core| core.build(id).map(|build| (build, core.why(id))))
+            .observe(move |core| {
+                let build = core.build(id)?;
+                let predicted = core.predict(&build.record.derivation.name, &build.system);
+                Some((build, core.why(id), predicted))
+            })
             .await?;
         let view = match live {
-            Some((build, why)) => {
+            Some((build, why, predicted)) => {
                 let record = self.node(build.record.spec.derivation).await?;
-                views::live(build, &why, self.outputs(&record, &[]).await?)
+                let predicted = history::prediction(&predicted);
+                views::live(build, &why, predicted, self.outputs(&record, &[]).await?)
             }
             None => self.finished_view(id).await?,
         };

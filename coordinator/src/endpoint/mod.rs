@@ -5,6 +5,7 @@ mod artifacts;
 mod builds;
 mod dispatch;
 mod facts;
+mod history;
 mod items;
 mod log;
 mod operator;

@@ -3,7 +3,7 @@
 use grange_coordinator_core::{AgentStatus, AttemptPhase, AttemptStatus, BuildStatus, Why};
 use grange_interfaces::message::{
     AgentView, AttemptView, BuildSummary, BuildView, CauseView, Health, HeldAttempt, OutputView,
-    Phase, SetupFailureView,
+    Phase, PredictionView, SetupFailureView,
 };
 use grange_model::{
     AttemptOutcome, AttemptSummary, BuildRecord, BuildState, FinishedBuild, LostReason,
@@ -44,7 +44,12 @@ pub(super) fn finished_summary(build: &FinishedBuild, store: &str) -> BuildSumma
     }
 }
 
-pub(super) fn live(build: BuildStatus, why: &Why, outputs: Vec<OutputView>) -> BuildView {
+pub(super) fn live(
+    build: BuildStatus,
+    why: &Why,
+    predicted: PredictionView,
+    outputs: Vec<OutputView>,
+) -> BuildView {
     let waits_for = match why {
         Why::Blocked(blocked) => blocked
             .waits_for
@@ -60,6 +65,7 @@ pub(super) fn live(build: BuildStatus, why: &Why, outputs: Vec<OutputView>) -> B
         derived_priority: build.derived_priority,
         requires: record.spec.requires.clone(),
         resources: record.spec.resources.clone(),
+        predicted: Some(predicted),
         timeout_ms: record.spec.limits.timeout_ms,
         max_silent_ms: record.spec.limits.max_silent_ms,
         reasons: why::reasons(why),
@@ -92,6 +98,7 @@ pub(super) fn finished(build: FinishedBuild, store: &str, outputs: Vec<OutputVie
         derived_priority: spec.priority,
         requires: spec.requires.clone(),
         resources: spec.resources.clone(),
+        predicted: None,
         timeout_ms: spec.limits.timeout_ms,
         max_silent_ms: spec.limits.max_silent_ms,
         reasons: Some(build.reason.clone())

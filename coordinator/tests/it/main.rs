@@ -12,6 +12,7 @@ mod door;
 mod farm;
 mod fenced;
 mod gates;
+mod history;
 mod hooks;
 mod items;
 mod logs;

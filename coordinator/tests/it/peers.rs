@@ -63,6 +63,13 @@ fn operators(agent: AgentId) -> Vec<Message> {
         Message::Held,
         Message::Prune(Default::default()),
         Message::Sweep { delete: true },
+        Message::History {
+            after: None,
+            limit: 1,
+        },
+        Message::ImportHistory {
+            packages: Vec::new(),
+        },
     ]
 }
 
@@ -122,7 +129,7 @@ async fn who_says_no_name_is_told_only_the_version() {
     let ask = |versions| farm.endpoint.call(&Peer::Anonymous, hello(versions), None);
     let (answer, _) = ask((0, 7)).await.unwrap();
     assert!(
-        matches!(answer, Answer::Hello { version: 2, .. }),
+        matches!(answer, Answer::Hello { version: 3, .. }),
         "{answer:?}"
     );
     let (answer, _) = ask((0, 1)).await.unwrap();
@@ -130,11 +137,11 @@ async fn who_says_no_name_is_told_only_the_version() {
         matches!(answer, Answer::Hello { version: 1, .. }),
         "{answer:?}"
     );
-    for versions in [(0, 0), (3, 4), (3, 1)] {
+    for versions in [(0, 0), (4, 5), (4, 1)] {
         let refusal = ask(versions).await.err().unwrap();
         assert_eq!(refusal.fault, Fault::Operator);
         assert!(
-            refusal.message.contains("speaks versions 1 to 2"),
+            refusal.message.contains("speaks versions 1 to 3"),
             "{refusal}"
         );
     }

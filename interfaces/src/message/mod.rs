@@ -1,4 +1,4 @@
-//! The protocol's messages and answers, versions 1 and 2.
+//! The protocol's messages and answers, versions 1 to 3.
 //!
 //! Store paths are written in full (`/gnu/store/…`), hashes in lower-case base16, times in
 //! milliseconds. The wire form is the JSON of these types; `transport-http/testdata` holds golden
@@ -11,6 +11,7 @@
 mod agent;
 mod artifacts;
 mod client;
+mod history;
 mod views;
 
 pub use agent::{
@@ -19,6 +20,7 @@ pub use agent::{
 };
 pub use artifacts::{Held, HeldView, PruneRequest, PruneView, PrunedItem, SweepView};
 pub use client::{BuildFilter, BuildRequest, ItemUpload, Submission};
+pub use history::{MAX_PACKAGES, PackageHistory, PredictionView, SpreadView};
 pub use views::{
     AgentView, AttemptView, BuildSummary, BuildView, CauseView, Counts, ItemView, OutputView,
     RootView, SetupFailureView,
@@ -28,7 +30,7 @@ use grange_model::{AgentId, AttemptId, BuildId, FactNumber, Tags};
 use serde::{Deserialize, Serialize};
 
 /// The versions of the protocol that this Grange speaks: from, to.
-pub const VERSIONS: (u16, u16) = (1, 2);
+pub const VERSIONS: (u16, u16) = (1, 3);
 
 /// What is said to a coordinator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -234,6 +236,19 @@ pub enum Message {
         /// Whether to delete them.
         delete: bool,
     },
+    /// What builds of packages have taken so far, by package and system, in their order. From version 3 on.
+    History {
+        /// Only those behind this package and system.
+        after: Option<(String, String)>,
+        /// At most so many; at most [`MAX_PACKAGES`].
+        limit: u32,
+    },
+    /// Takes the place of what is known of these packages on these systems: all of them, or none if one cannot be. From version
+    /// 3 on.
+    ImportHistory {
+        /// At most [`MAX_PACKAGES`].
+        packages: Vec<PackageHistory>,
+    },
 }
 
 impl Message {
@@ -272,6 +287,7 @@ impl Message {
             | Self::TagAgent { .. }
             | Self::DeleteAgent { .. } => 1,
             Self::Obtain { .. } | Self::Held | Self::Prune(_) | Self::Sweep { .. } => 2,
+            Self::History { .. } | Self::ImportHistory { .. } => 3,
         }
     }
 }
@@ -356,6 +372,13 @@ pub enum Answer {
     Pruned(PruneView),
     /// To [`Message::Sweep`].
     Swept(SweepView),
+    /// To [`Message::History`].
+    History {
+        /// In order.
+        packages: Vec<PackageHistory>,
+        /// Whether there are more.
+        more: bool,
+    },
 }
 
 /// A fact on the wire.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use grange_model::{AgentId, AttemptId, BuildId, BuildState, Resources, Tags, Usage};
 use serde::{Deserialize, Serialize};
 
-use super::{Health, HeldAttempt};
+use super::{Health, HeldAttempt, PredictionView};
 
 /// An item that is available.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +68,9 @@ pub struct BuildView {
     /// What it uses up while it runs, as far as its submitter said.
     #[serde(default)]
     pub resources: Resources,
+    /// What it will take, while it is unfinished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predicted: Option<PredictionView>,
     /// How long it may run, in milliseconds.
     pub timeout_ms: u64,
     /// How long it may be silent, in milliseconds.

@@ -3,9 +3,9 @@
 use grange_interfaces::message::{
     Admission, AgentView, Answer, Assignment, AttemptView, BuildFilter, BuildRequest, BuildSummary,
     BuildView, Capacity, CauseView, Counts, ExchangeAnswer, ExchangeRequest, FactView, Health,
-    Held, HeldAttempt, HeldView, ItemUpload, ItemView, JobAnswer, Message, OutputView, Phase,
-    PruneRequest, PruneView, PrunedItem, Report, ReportedOutput, RootView, SetupFailureView,
-    Submission, SweepView,
+    Held, HeldAttempt, HeldView, ItemUpload, ItemView, JobAnswer, Message, OutputView,
+    PackageHistory, Phase, PredictionView, PruneRequest, PruneView, PrunedItem, Report,
+    ReportedOutput, RootView, SetupFailureView, SpreadView, Submission, SweepView,
 };
 use grange_interfaces::{Fault, Refusal};
 use grange_model::{
@@ -61,6 +61,27 @@ fn held_bytes(count: u64) -> Held {
         count,
         bytes: 1_000 * count,
     }
+}
+
+fn packages() -> Vec<PackageHistory> {
+    let duration_ms = SpreadView {
+        samples: 12,
+        p50: 60_000,
+        p90: 90_000,
+        max: 95_000,
+    };
+    vec![PackageHistory {
+        package: "hello".into(),
+        system: "x86_64-linux".into(),
+        updated_at_ms: 1_760_000_000_000,
+        duration_ms: Some(duration_ms),
+        memory: Some(SpreadView {
+            p50: 1 << 29,
+            p90: 1 << 30,
+            max: 1 << 31,
+            ..duration_ms
+        }),
+    }]
 }
 
 fn limits() -> Limits {
@@ -121,7 +142,7 @@ pub fn messages() -> Vec<Message> {
     };
     vec![
         Message::Hello {
-            versions: (1, 2),
+            versions: (1, 3),
             software: "grange-agent 0.1.0".into(),
         },
         Message::Exchange(ExchangeRequest {
@@ -240,6 +261,13 @@ pub fn messages() -> Vec<Message> {
             delete: true,
         }),
         Message::Sweep { delete: true },
+        Message::History {
+            after: Some(("hello".into(), "x86_64-linux".into())),
+            limit: 1_000,
+        },
+        Message::ImportHistory {
+            packages: packages(),
+        },
         Message::Facts {
             after: Some(FactNumber(7)),
             wait_ms: 30_000,
@@ -302,6 +330,13 @@ fn build_view() -> BuildView {
         derived_priority: 5,
         requires: tags(),
         resources: resources(),
+        predicted: Some(PredictionView {
+            duration_p50_ms: 60_000,
+            duration_p90_ms: 90_000,
+            memory_p90: Some(1 << 30),
+            samples: 12,
+            source: "package".into(),
+        }),
         timeout_ms: 3_600_000,
         max_silent_ms: 600_000,
         reasons: vec!["nobody offers year=2019".into()],
@@ -492,6 +527,10 @@ pub fn answers() -> Vec<Answer> {
             unreferenced: held_bytes(1),
             deleted: true,
         }),
+        Answer::History {
+            packages: packages(),
+            more: true,
+        },
     ]
 }
 

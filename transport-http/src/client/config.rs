@@ -34,7 +34,7 @@ pub struct ClientConfig {
     /// the message and its body: 30 s.
     pub answer_time: Duration,
     /// The same for messages upon which the coordinator verifies or writes much (`Report`,
-    /// `PutItems`, `PutDerivations`, `Obtain`, `Submit`, `Held`, `Prune`, `Sweep`): 10 min.
+    /// `PutItems`, `PutDerivations`, `Obtain`, `Submit`, `Held`, `Prune`, `Sweep`, `ImportHistory`): 10 min.
     pub work_time: Duration,
     /// How long to wait for the next bytes of an answer's body: 60 s.
     pub stall_time: Duration,

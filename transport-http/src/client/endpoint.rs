@@ -169,7 +169,8 @@ impl HttpEndpoint {
             | Message::Submit { .. }
             | Message::Held
             | Message::Prune(_)
-            | Message::Sweep { .. } => self.config.work_time,
+            | Message::Sweep { .. }
+            | Message::ImportHistory { .. } => self.config.work_time,
             polls => self
                 .config
                 .answer_time

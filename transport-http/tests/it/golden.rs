@@ -1,4 +1,4 @@
-//! The wire form of versions 1 and 2, as it must stay.
+//! The wire form of versions 1 to 3, as it must stay.
 //!
 //! `testdata/golden` has the line of each message (`message-NAME.json`) and of each answer
 //! (`answer-NAME.json`, `refused-FAULT.json`); `UPDATE_EXPECT=1` writes them anew, which breaks

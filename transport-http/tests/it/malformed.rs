@@ -32,7 +32,7 @@ async fn each_is_answered_with_its_status_and_a_reason() {
         (post(&long_path, "", "\"counts\"\n"), 414, "256 bytes"),
         (post("/v1/calls", "", "\"counts\"\n"), 404, "there is nothing at"),
         (post("/v01x/call", "", "\"counts\"\n"), 404, "there is nothing at"),
-        (post("/hello", "", "\"counts\"\n"), 400, "/v2/call"),
+        (post("/hello", "", "\"counts\"\n"), 400, "/v3/call"),
         (b"GET /v1/call HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".to_vec(), 405, "POST"),
         (b"PUT / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".to_vec(), 405, "GET"),
         (post("/v1/call", "authorization: Basic Zm9v\r\n", "\"counts\"\n"), 401, "AGENT-UUID:PASSWORD"),

@@ -16,7 +16,7 @@ async fn a_version_that_is_not_spoken_is_refused_with_those_that_are() {
     let (server, _) = Running::plain().await;
     for (version, update) in [
         (0, "update the caller"),
-        (3, "update the coordinator"),
+        (4, "update the coordinator"),
         (99, "update the coordinator"),
     ] {
         let response = talk(
@@ -26,14 +26,14 @@ async fn a_version_that_is_not_spoken_is_refused_with_those_that_are() {
         .await;
         assert_eq!(status(&response), 404);
         assert!(
-            response.contains("\r\ngrange-versions: 1-2\r\n"),
+            response.contains("\r\ngrange-versions: 1-3\r\n"),
             "{response}"
         );
         let refusal = refusal(&response);
         assert_eq!(refusal.fault, Fault::Operator);
         for part in [
             format!("version {version} "),
-            "1 to 2".into(),
+            "1 to 3".into(),
             update.into(),
         ] {
             assert!(refusal.message.contains(&part), "{refusal}");
@@ -62,9 +62,9 @@ async fn hello_finds_a_common_version_or_says_who_is_to_be_updated() {
     }
     for (versions, fault, part) in [
         (
-            "[3,5]",
+            "[4,6]",
             Fault::Operator,
-            "the caller 3 to 5: update the coordinator",
+            "the caller 4 to 6: update the coordinator",
         ),
         (
             "[0,0]",
@@ -83,14 +83,14 @@ async fn hello_finds_a_common_version_or_says_who_is_to_be_updated() {
 #[tokio::test]
 async fn a_coordinator_that_speaks_another_version_is_not_called() {
     for http in BOTH {
-        let fake = Fake::speaking(3);
+        let fake = Fake::speaking(4);
         let server = Running::on_loopback(&fake, ServerConfig::default()).await;
         let client = server.client(http);
         for calls in 1..3 {
             let refusal = ask(&client, Message::Counts).await.unwrap_err();
             assert_eq!(refusal.fault, Fault::Operator);
             assert!(
-                refusal.message.contains("version 3") && refusal.message.contains("fake 1"),
+                refusal.message.contains("version 4") && refusal.message.contains("fake 1"),
                 "{refusal}"
             );
             assert_eq!(
@@ -146,7 +146,7 @@ async fn a_coordinator_that_was_replaced_is_greeted_again() {
     let (url, script) = scripted(vec![
         (OURS, HELLO),
         (
-            "404 Not Found\r\ncontent-type: application/vnd.grange.v1\r\ngrange-versions: 3-4",
+            "404 Not Found\r\ncontent-type: application/vnd.grange.v1\r\ngrange-versions: 4-5",
             "{\"refused\":{\"fault\":\"operator\",\"message\":\"not spoken here\"}}\n",
         ),
         (OURS, HELLO),

@@ -81,6 +81,7 @@ pub(super) fn view(build: BuildId, state: BuildState) -> BuildView {
         derived_priority: 0,
         requires: Default::default(),
         resources: Default::default(),
+        predicted: None,
         timeout_ms: 1,
         max_silent_ms: 1,
         reasons: vec![],

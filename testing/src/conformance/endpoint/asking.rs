@@ -68,6 +68,10 @@ pub async fn asking_again_is_answered_again(bench: &impl EndpointBench) {
             ..PruneRequest::default()
         }),
         Message::Sweep { delete: false },
+        Message::History {
+            after: None,
+            limit: 10,
+        },
     ];
     for question in questions {
         let [first, second] = farm.twice(&Peer::Local, question, None).await;

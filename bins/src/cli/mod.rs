@@ -3,6 +3,7 @@
 mod agents;
 mod artifacts;
 mod build;
+mod history;
 mod keys;
 mod local;
 mod simulate;
@@ -14,6 +15,7 @@ pub use artifacts::{ArtifactsCommand, ArtifactsPrune};
 pub use build::{
     BuildAction, BuildArgs, BuildOptions, BuildsCommand, BuildsList, FetchArgs, Target,
 };
+pub use history::HistoryCommand;
 pub use keys::KeyCommand;
 pub use local::{
     CompletionsArgs, DemoArgs, DerivationCommand, DerivationShow, ManArgs, NarCommand, Program,
@@ -111,6 +113,12 @@ pub enum Command {
         after_help = "Example:\n  grange artifacts prune --older-than 30d"
     )]
     Artifacts(ArtifactsCommand),
+    /// Write out what builds of packages have taken so far, or take it over from another farm
+    #[command(
+        subcommand,
+        after_help = "Example:\n  grange history export ./history.jsonl"
+    )]
+    History(HistoryCommand),
     /// Read derivations (no coordinator is needed)
     #[command(
         subcommand,

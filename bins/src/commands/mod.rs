@@ -7,6 +7,7 @@ mod builds;
 mod completions;
 mod derivation;
 mod fetch;
+mod history;
 mod key;
 mod log;
 mod man;

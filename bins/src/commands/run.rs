@@ -6,8 +6,8 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 
 use super::{
-    agents, artifacts, build, builds, completions, derivation, fetch, key, man, nar, simulate,
-    substitutes,
+    agents, artifacts, build, builds, completions, derivation, fetch, history, key, man, nar,
+    simulate, substitutes,
 };
 use crate::cli::{Cli, Command};
 use crate::failure::{self, Exit};
@@ -67,6 +67,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
             Command::Agents(command) => agents::list(&cli.global, command, output).await,
             Command::Agent(args) => agents::run(&cli.global, args, output).await,
             Command::Artifacts(command) => artifacts::run(&cli.global, command, output).await,
+            Command::History(command) => history::run(&cli.global, command, output).await,
             Command::Fetch(args) => fetch::run(&cli.global, args, output).await,
             Command::Substitutes(command) => substitutes::run(command, output).await,
             Command::Demo(args) => demo::run(args, output).await,

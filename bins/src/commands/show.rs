@@ -1,7 +1,7 @@
 //! `grange build UUID show`.
 
 use grange_coordinator::client::Client;
-use grange_interfaces::message::BuildView;
+use grange_interfaces::message::{BuildView, PredictionView};
 use grange_model::{BuildId, DISK, MEMORY};
 
 use crate::durations::show_milliseconds;
@@ -53,6 +53,10 @@ fn text(view: &BuildView) -> String {
     line("tags", pairs(&summary.tags));
     line("requires", pairs(&view.requires));
     line("uses", amounts(&view.resources));
+    line(
+        "predicted",
+        view.predicted.as_ref().map(predicted).unwrap_or_default(),
+    );
     line(
         "limits",
         format!(
@@ -134,6 +138,26 @@ fn text(view: &BuildView) -> String {
         );
     }
     lines.join("\n")
+}
+
+/// What a build will take, and how that is known.
+fn predicted(prediction: &PredictionView) -> String {
+    let memory = prediction.memory_p90.map(show_size);
+    let memory = memory.map(|size| format!(", memory up to {size}"));
+    let samples = prediction.samples;
+    let source = match prediction.source.as_str() {
+        "package" => format!("{samples} builds of the package"),
+        "other-systems" => format!("{samples} builds of the package for other systems"),
+        "system" => format!("all {samples} builds for the system"),
+        "all" => format!("all {samples} builds"),
+        _ => "no build yet".to_owned(),
+    };
+    format!(
+        "{} to {}{} ({source})",
+        show_milliseconds(prediction.duration_p50_ms),
+        show_milliseconds(prediction.duration_p90_ms),
+        memory.unwrap_or_default(),
+    )
 }
 
 /// `name=amount, name=amount`.

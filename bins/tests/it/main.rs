@@ -6,6 +6,7 @@
 mod demo;
 mod farm;
 mod help;
+mod history;
 mod local;
 mod process;
 mod prune;

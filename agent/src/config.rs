@@ -35,6 +35,8 @@ pub struct AgentConfig {
     pub resources: Resources,
     /// When it wants nothing new. Default: it always does.
     pub admission: Admission,
+    /// How fast it builds in comparison with others, in thousandths. Default: 1,000. What it does counts so much in shares.
+    pub speed: u32,
     /// How many results are compressed and sent at once. Default: 2. More of them take processor
     /// time from builds.
     pub uploads: u32,
@@ -81,7 +83,8 @@ impl AgentConfig {
             parallel: 1,
             ahead: 1,
             resources: Resources::new(),
-            admission: grange_interfaces::message::Admission::default(),
+            admission: Admission::default(),
+            speed: 1_000,
             uploads: 2,
             results: 32,
             fetches: 8,

@@ -41,6 +41,7 @@ pub(crate) async fn exchange(
             ahead: take(capacities.ahead),
             resources: shared.config.resources.clone(),
             admission: shared.config.admission,
+            speed: shared.config.speed,
         },
         load: load(),
         health: health(shared.store.free_bytes().await.ok()),

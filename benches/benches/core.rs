@@ -234,6 +234,7 @@ impl Farm {
                 ahead: 0,
                 resources: grange_model::Resources::new(),
                 admission: grange_coordinator_core::Admission::default(),
+                speed: 0,
             },
             health: grange_coordinator_core::Health::default(),
             attempts: agent

@@ -51,8 +51,8 @@ fn measure() -> anyhow::Result<()> {
         ));
         for policy in ["share+priority", "priority"] {
             let rules = Choice::read(policy)?.rules(&workload, &fleet, &predictions);
-            let outcome = replay(&workload, &fleet, rules, || Duration::ZERO)
-                .context("it can be built")?;
+            let outcome =
+                replay(&workload, &fleet, rules, || Duration::ZERO).context("it can be built")?;
             let summary = Summary::new(&workload, &fleet, Bounds::default(), &outcome);
             let fairness = &summary.fairness;
             let what = format!(

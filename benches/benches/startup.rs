@@ -178,6 +178,7 @@ fn exchange(session: SessionId, revision: u64) -> ExchangeRequest {
             ahead: 0,
             resources: grange_model::Resources::new(),
             admission: grange::interfaces::message::Admission::default(),
+            speed: 0,
         },
         load: 0,
         health: grange::interfaces::message::Health::default(),

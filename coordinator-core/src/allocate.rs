@@ -270,10 +270,12 @@ impl Core {
             phase: AttemptPhase::Preparing,
             needs: needs.clone(),
             lane,
+            speed: self.agents[agent].speed(),
             expired: false,
         });
         if let Lane::Of(group) = lane {
-            self.groups.begin(group, self.now, self.now);
+            let speed = self.agents[agent].speed();
+            self.groups.begin(group, speed, self.now, self.now);
         }
         self.tasks[task].attempts.push(attempt);
         #[cfg(grange_bugs)]

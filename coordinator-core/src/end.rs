@@ -302,7 +302,7 @@ impl Core {
         self.ledger.remove(Key::Attempt(ix.0));
         if let Lane::Of(group) = attempt.lane {
             let began = attempt.record.assigned_at;
-            self.groups.end(group, began, self.now);
+            self.groups.end(group, attempt.speed, began, self.now);
         }
         let agent = &mut self.agents[attempt.agent];
         agent.attempts.remove(&ix);

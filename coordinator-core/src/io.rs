@@ -241,6 +241,9 @@ pub struct Capacity {
     pub resources: Resources,
     /// When it wants nothing new.
     pub admission: Admission,
+    /// How fast it builds in comparison with others, in thousandths: 2,000 is twice as fast as 1,000, which 0 stands for. What
+    /// it does counts so much in shares.
+    pub speed: u32,
 }
 
 /// When an agent wants nothing new, however much room it has. What is none does not matter.

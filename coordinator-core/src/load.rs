@@ -226,6 +226,7 @@ impl Core {
             phase,
             needs: needs.clone(),
             lane,
+            speed: self.agents[agent].speed(),
             expired: false,
         };
         let ix = self.attempts.insert_at(id.slot, attempt);
@@ -235,7 +236,8 @@ impl Core {
         self.agents[agent].occupy(&needs);
         if let Lane::Of(group) = lane {
             let began = self.attempts[ix].record.assigned_at;
-            self.groups.begin(group, began, self.now);
+            let speed = self.attempts[ix].speed;
+            self.groups.begin(group, speed, began, self.now);
         }
         let until = self.now.after(self.config.lease);
         self.agents[agent].lease_until = Some(until);

@@ -1,8 +1,8 @@
 //! How what agents can do is shared between those who ask for it.
 //!
-//! Groups form a tree: teams, and people in them. Each keeps how much its builds have occupied agents, in milliseconds by its
-//! weight. Of the groups that have a build which an agent can take, the one goes first that has had least; below it the same
-//! again. What runs counts as it runs, and from its first moment as much as a build takes at the mean, so that slots that become
+//! Groups form a tree: teams, and people in them. Each keeps how much its builds have occupied agents, in milliseconds by the
+//! agents' speeds and its weight. Of the groups that have a build which an agent can take, the one goes first that has had
+//! least; below it the same again. What runs counts as it runs, and from its first moment as much as a build takes at the mean, so that slots that become
 //! free at once are shared, too. Whoever asks again after a pause begins where those are that had least meanwhile: nobody saves up
 //! shares. This is start-time fair queuing (Goyal, Vin and Cheng, 1996), with work that is known only when it is done.
 
@@ -19,10 +19,10 @@ use crate::tables::Task;
 const MAX_GROUPS: usize = 1_024;
 
 /// What a build takes as long as none has ended.
-const FIRST_GUESS: i64 = 60_000;
+const FIRST_GUESS: i128 = 60_000;
 
 /// Milliseconds that a group of weight 1 has had stand for so much, so that weights can divide them.
-const SCALE: i64 = 1_024;
+const SCALE: i128 = 1_024;
 
 /// What those are called who come when there are too many groups.
 const REST: &str = "(the rest)";
@@ -33,12 +33,12 @@ pub(crate) struct Group {
     name: String,
     parent: Option<Ix<Self>>,
     children: BTreeMap<String, Ix<Self>>,
-    weight: i64,
-    /// Milliseconds of agents that its builds have had which run no more; more if it has paused.
-    had: i64,
-    /// Attempts of it, and the sum of the moments at which they began.
-    running: i64,
-    began: i64,
+    weight: i128,
+    /// Milliseconds by thousandths of speed that its builds have had which run no more; more if it has paused.
+    had: i128,
+    /// The sum of the speeds of those that run, and of the moments at which they began by their speeds.
+    running: i128,
+    began: i128,
     /// Ready tasks and attempts.
     active: u64,
 }
@@ -48,7 +48,7 @@ impl Content for Group {
 }
 
 /// Where a group stands among others: what each on the way to it has had, from the top down. The lower, the sooner.
-pub(crate) type Rank = SmallVec<[(i64, u32); 2]>;
+pub(crate) type Rank = SmallVec<[(i128, u32); 2]>;
 
 /// All groups that have something to do, and some that had.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ pub(crate) struct Groups {
     table: Slab<Group>,
     top: BTreeMap<String, Ix<Group>>,
     /// Milliseconds that a build takes at the mean, the later ones counting more.
-    mean: i64,
+    mean: i128,
     /// Everybody begins at once: nobody is behind the others.
     pub(crate) starting: bool,
 }
@@ -94,7 +94,7 @@ impl Groups {
     fn child(&mut self, parent: Option<Ix<Group>>, name: &str, weight: u32) -> Ix<Group> {
         let siblings = self.siblings(parent);
         if let Some(&known) = siblings.get(name) {
-            self.table[known].weight = i64::from(weight.max(1));
+            self.table[known].weight = i128::from(weight.max(1));
             return known;
         }
         if self.table.len() >= MAX_GROUPS && !self.make_room() && name != REST {
@@ -104,7 +104,7 @@ impl Groups {
             name: name.to_owned(),
             parent,
             children: BTreeMap::new(),
-            weight: i64::from(weight.max(1)),
+            weight: i128::from(weight.max(1)),
             had: 0,
             running: 0,
             began: 0,
@@ -139,20 +139,16 @@ impl Groups {
     }
 
     /// What a group has had up to now.
-    fn had(&self, ix: Ix<Group>, now: Timestamp) -> i64 {
+    fn had(&self, ix: Ix<Group>, now: Timestamp) -> i128 {
         let group = &self.table[ix];
-        let elapsed = moment(now)
-            .saturating_mul(group.running)
-            .saturating_sub(group.began);
-        group.had.saturating_add(elapsed)
+        group.had + moment(now) * group.running - group.began
     }
 
     /// By its weight, what a group has had and is about to have.
-    fn level(&self, ix: Ix<Group>, now: Timestamp) -> i64 {
+    fn level(&self, ix: Ix<Group>, now: Timestamp) -> i128 {
         let group = &self.table[ix];
-        let ahead = self.mean.saturating_mul(group.running);
-        let had = self.had(ix, now).saturating_add(ahead);
-        had.saturating_mul(SCALE) / group.weight
+        let had = self.had(ix, now) + self.mean * group.running;
+        had * SCALE / group.weight
     }
 
     pub(crate) fn rank(&self, ix: Ix<Group>, now: Timestamp) -> Rank {
@@ -194,16 +190,13 @@ impl Groups {
     fn catch_up(&mut self, ix: Ix<Group>, now: Timestamp) {
         let siblings = self.siblings(self.table[ix].parent).values();
         let busy = siblings.filter(|other| self.table[**other].active > 0);
-        let by_weight =
-            |ix: Ix<Group>| self.had(ix, now).saturating_mul(SCALE) / self.table[ix].weight;
+        let by_weight = |ix: Ix<Group>| self.had(ix, now) * SCALE / self.table[ix].weight;
         let Some(least) = busy.map(|other| by_weight(*other)).min() else {
             return;
         };
-        let behind = least.saturating_sub(by_weight(ix)).max(0);
+        let behind = (least - by_weight(ix)).max(0);
         let group = &mut self.table[ix];
-        group.had = group
-            .had
-            .saturating_add(behind.saturating_mul(group.weight) / SCALE);
+        group.had += behind * group.weight / SCALE;
     }
 
     /// It has one thing less to do.
@@ -217,21 +210,23 @@ impl Groups {
     }
 
     /// An attempt for it has begun.
-    pub(crate) fn begin(&mut self, ix: Ix<Group>, began: Timestamp, now: Timestamp) {
+    pub(crate) fn begin(&mut self, ix: Ix<Group>, speed: u32, began: Timestamp, now: Timestamp) {
         self.arrive(ix, now);
+        let speed = i128::from(speed);
         self.for_all(ix, |group| {
-            group.running += 1;
-            group.began = group.began.saturating_add(moment(began));
+            group.running += speed;
+            group.began += moment(began) * speed;
         });
     }
 
     /// An attempt for it has ended.
-    pub(crate) fn end(&mut self, ix: Ix<Group>, began: Timestamp, now: Timestamp) {
+    pub(crate) fn end(&mut self, ix: Ix<Group>, speed: u32, began: Timestamp, now: Timestamp) {
         let took = moment(now).saturating_sub(moment(began)).max(0);
+        let speed = i128::from(speed);
         self.for_all(ix, |group| {
-            group.running -= 1;
-            group.began = group.began.saturating_sub(moment(began));
-            group.had = group.had.saturating_add(took);
+            group.running -= speed;
+            group.began -= moment(began) * speed;
+            group.had += took * speed;
         });
         self.depart(ix);
         self.mean += (took - self.mean) / 16;
@@ -254,8 +249,8 @@ impl Groups {
 }
 
 /// Milliseconds, as can be calculated with.
-fn moment(at: Timestamp) -> i64 {
-    i64::try_from(at.0).unwrap_or(i64::MAX)
+fn moment(at: Timestamp) -> i128 {
+    i128::from(at.0)
 }
 
 impl Core {
@@ -280,7 +275,7 @@ impl Core {
     pub(crate) fn rank(&self, lane: Lane) -> Rank {
         match lane {
             // Before all groups.
-            Lane::Urgent => SmallVec::from_slice(&[(i64::MIN, 0)]),
+            Lane::Urgent => SmallVec::from_slice(&[(i128::MIN, 0)]),
             Lane::Common => Rank::new(),
             Lane::Of(group) => self.groups.rank(group, self.now),
         }

@@ -287,6 +287,8 @@ pub(crate) struct Attempt {
     pub(crate) needs: Resources,
     /// Whose share it counts in.
     pub(crate) lane: Lane,
+    /// How fast its agent said to be when it began, in thousandths.
+    pub(crate) speed: u32,
     pub(crate) expired: bool,
 }
 
@@ -334,6 +336,14 @@ impl Agent {
             used: Resources::new(),
             reserved: None,
             waiting: None,
+        }
+    }
+
+    /// How fast it is, in thousandths; at most a million times as fast as others.
+    pub(crate) fn speed(&self) -> u32 {
+        match self.capacity.speed {
+            0 => 1_000,
+            speed => speed.min(1_000_000_000),
         }
     }
 

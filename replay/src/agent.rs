@@ -111,6 +111,8 @@ impl Agent {
                 ahead: self.machine.ahead,
                 resources: grange_model::Resources::new(),
                 admission: grange_coordinator_core::Admission::default(),
+                // From a thousandth to a million: see `Speeds`.
+                speed: (self.machine.speed * 1e3) as u32,
             },
             health: grange_coordinator_core::Health::default(),
             attempts: self

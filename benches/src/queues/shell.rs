@@ -176,6 +176,7 @@ impl Agent {
                 ahead: 0,
                 resources: grange_model::Resources::new(),
                 admission: grange_coordinator_core::Admission::default(),
+                speed: 0,
             },
             revision: 0,
             holds: None,

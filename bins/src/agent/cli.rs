@@ -72,6 +72,9 @@ pub struct Flags {
     /// times. Builds get no more of it than there is [default: nothing is counted]
     #[arg(long = "resource", value_name = "NAME=AMOUNT", value_parser = parse_resource)]
     pub resources: Vec<Resource>,
+    /// How fast it builds in comparison with others, such as 2.5: what it does counts so much in shares [default: 1]
+    #[arg(long, value_name = "N", value_parser = parse_hundredths)]
+    pub speed: Option<u32>,
     /// Take nothing new above this 1-minute load average [default: no limit]
     #[arg(long, value_name = "LOAD", value_parser = parse_hundredths)]
     pub max_load: Option<u32>,

@@ -38,6 +38,8 @@ pub struct ConfigFile {
     /// How much it has of what builds use up: numbers, or sizes.
     #[serde(default)]
     pub resources: Tags,
+    /// How fast it builds in comparison with others.
+    pub speed: Option<f64>,
     /// Nothing new above this load average.
     pub max_load: Option<f64>,
     /// Nothing new above this percentage of time in which all wait for memory.

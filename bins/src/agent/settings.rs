@@ -160,6 +160,11 @@ fn configure(agent: &mut AgentConfig, flags: &Flags, file: &ConfigFile) -> anyho
     agent.ahead = flags.ahead.or(file.ahead).unwrap_or(agent.ahead);
     agent.resources = resources(flags, file)?;
     agent.admission = admission(flags, file)?;
+    let speed = hundredths("speed", flags.speed, file.speed)?;
+    agent.speed = speed.map_or(agent.speed, |speed| speed.saturating_mul(10));
+    if agent.speed == 0 {
+        return Err(failure::config("speed: it must be more than 0"));
+    }
     agent.cores = flags.cores.or(file.cores).unwrap_or(agent.cores);
     agent.uploads = file.uploads.unwrap_or(agent.uploads);
     agent.results = file.results.unwrap_or(agent.results);
@@ -197,28 +202,32 @@ fn resources(flags: &Flags, file: &ConfigFile) -> anyhow::Result<Resources> {
     Ok(crate::cli::resources(&all))
 }
 
-fn admission(flags: &Flags, file: &ConfigFile) -> anyhow::Result<Admission> {
-    let choose = |name: &str, flag: Option<u32>, number: Option<f64>| match (flag, number) {
+/// What a flag says, else what the file says.
+fn hundredths(name: &str, flag: Option<u32>, number: Option<f64>) -> anyhow::Result<Option<u32>> {
+    match (flag, number) {
         (None, Some(number)) => parse_hundredths(&number.to_string())
             .map(Some)
             .map_err(|error| failure::config(format!("{name}: {error}"))),
         (flag, _) => Ok(flag),
-    };
+    }
+}
+
+fn admission(flags: &Flags, file: &ConfigFile) -> anyhow::Result<Admission> {
     let free = file.min_disk_free.as_deref().map(parse_size).transpose();
     let free = free.map_err(|error| failure::config(format!("min-disk-free: {error}")))?;
     Ok(Admission {
-        max_load: choose("max-load", flags.max_load, file.max_load)?,
-        max_cpu_pressure: choose(
+        max_load: hundredths("max-load", flags.max_load, file.max_load)?,
+        max_cpu_pressure: hundredths(
             "max-cpu-pressure",
             flags.max_cpu_pressure,
             file.max_cpu_pressure,
         )?,
-        max_memory_pressure: choose(
+        max_memory_pressure: hundredths(
             "max-memory-pressure",
             flags.max_memory_pressure,
             file.max_memory_pressure,
         )?,
-        max_io_pressure: choose(
+        max_io_pressure: hundredths(
             "max-io-pressure",
             flags.max_io_pressure,
             file.max_io_pressure,
@@ -273,7 +282,7 @@ mod tests {
         let file = directory.path().join("agent.toml");
         let text = format!(
             "coordinator = \"http://127.0.0.1:1\"\nuuid = \"{UUID}\"\npassword-file = \"password\"\n\
-             state-dir = \"state\"\nmax-load = 12.5\nahead = 3\nmin-free = \"2G\"\nmax-parallel-builds = 7\nwait = \"5s\"\n\
+             state-dir = \"state\"\nmax-load = 12.5\nspeed = 2.5\nahead = 3\nmin-free = \"2G\"\nmax-parallel-builds = 7\nwait = \"5s\"\n\
              [resources]\nmemory = \"64G\"\nlicence = \"2\"\n[tags]\nroom = \"cellar\"\n[sandbox]\nstore-dir = \"/nix/store\"\nmax-open-files = 9\n"
         );
         std::fs::write(&file, text).unwrap();
@@ -294,6 +303,7 @@ mod tests {
         assert_eq!(settings.agent.resources["memory"], 64 << 30);
         assert_eq!(settings.agent.resources["licence"], 3);
         assert_eq!(settings.agent.admission.max_load, Some(1_250));
+        assert_eq!(settings.agent.speed, 2_500);
         let BuilderSettings::Sandbox { store, sandbox } = settings.builder else {
             panic!("the sandbox is the default");
         };

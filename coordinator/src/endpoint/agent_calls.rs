@@ -30,6 +30,7 @@ impl CoordinatorEndpoint {
             ahead,
             resources,
             admission,
+            speed,
         } = request.capacity;
         if systems.len() + tags.len() + exclusive.len() + resources.len() > MAX_WORDS {
             return Err(Refusal::new(
@@ -51,6 +52,7 @@ impl CoordinatorEndpoint {
                 max_io_pressure: admission.max_io_pressure,
                 min_disk_free: admission.min_disk_free,
             },
+            speed,
         };
         let health = core::Health {
             load: request.load,

@@ -35,6 +35,7 @@ impl Agent {
                 ahead: 0,
                 resources: grange_model::Resources::new(),
                 admission: grange_interfaces::message::Admission::default(),
+                speed: 0,
             },
             session: SessionId(uuid::Uuid::now_v7()),
             revision: 0,

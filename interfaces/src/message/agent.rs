@@ -45,6 +45,9 @@ pub struct Capacity {
     /// When it wants nothing new.
     #[serde(default)]
     pub admission: Admission,
+    /// How fast it builds in comparison with others, in thousandths; 0 for 1,000.
+    #[serde(default)]
+    pub speed: u32,
 }
 
 /// When an agent wants nothing new, however much room it has. What is none does not matter.

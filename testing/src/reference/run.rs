@@ -422,5 +422,6 @@ fn capacity(offers: u8) -> Capacity {
         ahead: u32::from(offers / 32 % 2),
         resources: grange_model::Resources::new(),
         admission: grange_coordinator_core::Admission::default(),
+        speed: 0,
     }
 }

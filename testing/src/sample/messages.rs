@@ -162,6 +162,7 @@ pub fn messages() -> Vec<Message> {
                     max_io_pressure: None,
                     min_disk_free: Some(1 << 30),
                 },
+                speed: 2_500,
             },
             load: 125,
             health: health(),

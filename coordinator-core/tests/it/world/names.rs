@@ -139,6 +139,7 @@ pub(crate) fn capacity(parallel: u32) -> Capacity {
         ahead: 0,
         resources: grange_model::Resources::new(),
         admission: grange_coordinator_core::Admission::default(),
+        speed: 0,
     }
 }
 

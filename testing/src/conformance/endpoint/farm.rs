@@ -161,6 +161,7 @@ impl Agent {
                 ahead: 0,
                 resources: grange_model::Resources::new(),
                 admission: grange_interfaces::message::Admission::default(),
+                speed: 0,
             },
             load: 0,
             health: grange_interfaces::message::Health::default(),

@@ -28,7 +28,7 @@ pub(crate) enum Call {
     Send(Digest),
     Prune(Digest),
     Pause(grange_model::AgentId, bool),
-    Exchange(coordinator::Exchange),
+    Exchange(Box<coordinator::Exchange>),
     /// Nobody waits for that call any more.
     HangUp(u64),
     /// Which inputs of the derivation cannot be had?

@@ -156,7 +156,7 @@ impl Farm {
             wait_ms: u64::try_from(exchange.wait.as_millis()).unwrap_or(u64::MAX),
         };
         let purpose = Purpose::Exchange(exchange.revision);
-        self.agent_calls(at, purpose, Call::Exchange(said));
+        self.agent_calls(at, purpose, Call::Exchange(Box::new(said)));
         self.agents[at].exchange = Some(self.agents[at].number);
     }
 

@@ -52,6 +52,7 @@ impl Farm {
                 };
                 let ticket = run.ticket(purpose, Asked::Other);
                 run.exchanges.insert(id, ticket);
+                let exchange = *exchange;
                 self.tell(instance, Input::Exchange { ticket, exchange })
             }
             Call::HangUp(number) => self.hang_up(instance, CallId { number, ..id }),

@@ -19,15 +19,22 @@ pub(crate) struct Entry {
 #[derive(Debug, Default)]
 pub(crate) struct History {
     /// By package, then by system.
-    entries: BTreeMap<String, BTreeMap<String, Entry>>,
+    entries: BTreeMap<String, BTreeMap<String, Known>>,
     count: usize,
     /// Durations of all that was built for a system.
     systems: BTreeMap<String, Pool>,
     all: Pool,
     /// What has changed since it was written: package, system.
-    pub(crate) unwritten: BTreeSet<(String, String)>,
+    unwritten: BTreeSet<(String, String)>,
     /// A timer, or work that was put off, will write it.
     pub(crate) writing: bool,
+}
+
+/// An entry, and whether it has changed since it was written.
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    entry: Entry,
+    unwritten: bool,
 }
 
 impl History {
@@ -37,7 +44,8 @@ impl History {
     }
 
     pub(crate) fn get(&self, package: &str, system: &str) -> Option<&Entry> {
-        self.entries.get(package)?.get(system)
+        let known = self.entries.get(package)?.get(system)?;
+        Some(&known.entry)
     }
 
     /// What is known of a package on any system, together.
@@ -49,7 +57,7 @@ impl History {
             .into_iter()
             .flat_map(BTreeMap::values)
         {
-            pool.add(of(entry));
+            pool.add(of(&entry.entry));
         }
         pool
     }
@@ -66,22 +74,76 @@ impl History {
 
     /// Replaces what is known of a package on a system.
     pub(crate) fn put(&mut self, package: &str, system: &str, entry: Entry) {
-        if !self.entries.contains_key(package) {
-            self.entries.insert(package.to_owned(), BTreeMap::new());
+        self.change(package, system, true, |known| known.entry = entry);
+    }
+
+    /// Changes what is known of a package on a system; that is to be written. Where nothing is known, it is only if there may
+    /// be a `new` entry.
+    pub(crate) fn learn(
+        &mut self,
+        package: &str,
+        system: &str,
+        new: bool,
+        change: impl FnOnce(&mut Entry),
+    ) {
+        let written = self.change(package, system, new, |known| {
+            change(&mut known.entry);
+            !std::mem::replace(&mut known.unwritten, true)
+        });
+        if written == Some(true) {
+            self.unwritten
+                .insert((package.to_owned(), system.to_owned()));
         }
-        let Some(of) = self.entries.get_mut(package) else {
-            return;
+    }
+
+    fn change<T>(
+        &mut self,
+        package: &str,
+        system: &str,
+        new: bool,
+        change: impl FnOnce(&mut Known) -> T,
+    ) -> Option<T> {
+        let of = match self.entries.get_mut(package) {
+            Some(of) => of,
+            None if new => self.entries.entry(package.to_owned()).or_default(),
+            None => return None,
         };
-        let before = of.insert(system.to_owned(), entry);
-        let on = self.systems.entry(system.to_owned()).or_default();
-        if let Some(before) = before {
-            on.subtract(&before.duration);
-            self.all.subtract(&before.duration);
-        } else {
-            self.count += 1;
+        let known = match of.get_mut(system) {
+            Some(known) => known,
+            None if new => {
+                self.count += 1;
+                of.entry(system.to_owned()).or_default()
+            }
+            None => return None,
+        };
+        let before = known.entry.duration;
+        let done = change(known);
+        let pools = match self.systems.get_mut(system) {
+            Some(on) => [on, &mut self.all],
+            None => {
+                let on = self.systems.entry(system.to_owned()).or_default();
+                [on, &mut self.all]
+            }
+        };
+        for pool in pools {
+            // Of a new entry that is nothing.
+            pool.subtract(&before);
+            pool.add(&known.entry.duration);
         }
-        on.add(&entry.duration);
-        self.all.add(&entry.duration);
+        Some(done)
+    }
+
+    /// Takes one that is to be written.
+    pub(crate) fn next_unwritten(&mut self) -> Option<HistoryRecord> {
+        let (package, system) = self.unwritten.pop_first()?;
+        let known = self.entries.get_mut(&package)?.get_mut(&system)?;
+        known.unwritten = false;
+        Some(known.entry.record(&package, &system))
+    }
+
+    /// Whether there is something to be written.
+    pub(crate) fn has_unwritten(&self) -> bool {
+        !self.unwritten.is_empty()
     }
 
     /// All of it behind `after` (package, system), in order.
@@ -94,25 +156,29 @@ impl History {
         let entries = self.entries.range::<str, _>(bounds);
         let each = entries.flat_map(|(package, of)| {
             of.iter()
-                .map(move |(system, entry)| (package, system, entry))
+                .map(move |(system, known)| (package, system, known))
         });
         each.filter(move |(package, system, _)| {
             after.is_none_or(|after| (&***package, &***system) > after)
         })
-        .map(|(package, system, entry)| entry.record(package, system))
+        .map(|(package, system, known)| known.entry.record(package, system))
     }
 
     /// Whether what is kept by system agrees with the entries.
     pub(crate) fn is_counted(&self) -> bool {
         let mut again = Self::default();
         for (package, of) in &self.entries {
-            for (system, entry) in of {
-                again.put(package, system, *entry);
+            for (system, known) in of {
+                again.put(package, system, known.entry);
             }
         }
-        let known = |(package, system): &(String, String)| self.get(package, system).is_some();
+        let flagged = self.entries.iter().flat_map(|(package, of)| {
+            let of = of.iter().filter(|(_, known)| known.unwritten);
+            of.map(move |(system, _)| (package, system))
+        });
+        let listed = self.unwritten.iter();
         (again.count, again.systems, again.all) == (self.count, self.systems.clone(), self.all)
-            && self.unwritten.iter().all(known)
+            && flagged.eq(listed.map(|(package, system)| (package, system)))
             && self.writing != self.unwritten.is_empty()
     }
 }

@@ -145,22 +145,21 @@ impl Core {
 
     fn learn_both(&mut self, task: Ix<Task>, duration: Option<u64>, memory: Option<u64>) {
         let derivation = &self.derivations[self.tasks[task].derivation];
-        let name = package(&derivation.item.name).into_owned();
-        let system = derivation.kind.system.clone();
-        let known = self.history.get(&name, &system).copied();
-        if known.is_none() && self.history.len() >= self.config.max_packages {
+        let name = package(&derivation.item.name);
+        let (now, new) = (self.now, self.history.len() < self.config.max_packages);
+        let system = &derivation.kind.system;
+        self.history.learn(&name, system, new, |entry| {
+            entry.updated_at = now;
+            if let Some(duration) = duration {
+                entry.duration.add(duration);
+            }
+            if let Some(memory) = memory {
+                entry.memory.add(memory);
+            }
+        });
+        if !self.history.has_unwritten() {
             return;
         }
-        let mut entry = known.unwrap_or_default();
-        entry.updated_at = self.now;
-        if let Some(duration) = duration {
-            entry.duration.add(duration);
-        }
-        if let Some(memory) = memory {
-            entry.memory.add(memory);
-        }
-        self.history.put(&name, &system, entry);
-        self.history.unwritten.insert((name, system));
         if !self.history.writing {
             self.history.writing = true;
             let at = self.now.after(WAIT);
@@ -171,16 +170,13 @@ impl Core {
     /// Writes some of what was learned, and puts the rest off.
     pub(crate) fn write_history(&mut self) {
         for _ in 0..MAX_WRITTEN {
-            let Some((package, system)) = self.history.unwritten.pop_first() else {
+            let Some(record) = self.history.next_unwritten() else {
                 break;
             };
             self.edges += WRITE_EDGES;
-            if let Some(entry) = self.history.get(&package, &system) {
-                self.ledger
-                    .put(Record::History(entry.record(&package, &system)));
-            }
+            self.ledger.put(Record::History(record));
         }
-        self.history.writing = !self.history.unwritten.is_empty();
+        self.history.writing = self.history.has_unwritten();
         if self.history.writing {
             self.work.push_back(Work::History);
         }

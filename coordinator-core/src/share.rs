@@ -256,8 +256,11 @@ fn moment(at: Timestamp) -> i128 {
 impl Core {
     /// Whom a task is for.
     pub(crate) fn lane(&mut self, ix: Ix<Task>) -> Lane {
-        let urgent = self.config.policy.urgent;
-        let share = self.config.policy.share.clone();
+        let policy = &self.config.policy;
+        if policy.urgent.is_none() && policy.share.is_none() {
+            return Lane::Common;
+        }
+        let (urgent, share) = (policy.urgent, policy.share.clone());
         let Some(candidate) = self.candidate(ix) else {
             return Lane::Common;
         };

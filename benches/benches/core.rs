@@ -12,7 +12,7 @@ use grange_benches::report::{Goal, beside, figure, line};
 use grange_benches::{number, run};
 use grange_coordinator_core::{
     AgentChange, AttemptPhase, Capacity, Config, DeniedWhy, Exchange, Input, Reply, Report,
-    StateCounts,
+    StateCounts, Why,
 };
 use grange_model::{
     AgentId, AgentRecord, AttemptId, BuildSpec, Digest, Limits, Record, SessionId, Tags, Timestamp,
@@ -24,6 +24,8 @@ use uuid::Uuid;
 const STORED: usize = 1_000;
 /// Builds in one request.
 const SUBMITTED: usize = 1_000;
+/// Builds that say why they stand where they stand.
+const EXPLAINED: usize = 1_000;
 /// Agents.
 const AGENTS: u64 = 100;
 /// What an agent takes at once.
@@ -64,6 +66,7 @@ fn measure() -> anyhow::Result<()> {
     };
     let mut farm = Farm::new(Copies::new(graph, copies), timer);
     farm.ingest()?;
+    farm.explain(timer)?;
     farm.drain()
 }
 
@@ -151,6 +154,34 @@ impl Farm {
         );
         let unfinished = self.shell.core().counts();
         line(&format!("  {unfinished:?}"));
+        Ok(())
+    }
+
+    /// Agents take what they can; then some builds of all say why they stand where they stand.
+    fn explain(&mut self, timer: fn() -> Duration) -> anyhow::Result<()> {
+        for at in 0..self.agents.len() {
+            self.ask(at)?;
+        }
+        let copies = self.shell.copies().clone();
+        let all: Vec<_> = copies.all().collect();
+        let core = self.shell.core();
+        let asked = all.iter().step_by((all.len() / EXPLAINED).max(1));
+        let mut took = Vec::new();
+        for (copy, node) in asked {
+            let begun = timer();
+            let why = core.why(Copies::build(*copy, *node));
+            took.push(timer() - begun);
+            ensure!(why != Why::NotUnfinished, "nothing has ended yet");
+        }
+        took.sort_unstable();
+        let at = |hundredths: usize| took[(took.len() * hundredths / 100).min(took.len() - 1)];
+        line(&format!(
+            "  why, {} times: p50 {:.3} ms, p99 {:.3} ms, the longest {:.3} ms",
+            took.len(),
+            at(50).as_secs_f64() * 1e3,
+            at(99).as_secs_f64() * 1e3,
+            at(100).as_secs_f64() * 1e3,
+        ));
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use grange_model::Resources;
 use crate::io::AttemptPhase;
 use crate::machine::Core;
 use crate::priority::Levels;
+use crate::remaining::Standing;
 use crate::slab::Ix;
 use crate::tables::{Derivation, Output, Status, TaskState};
 use crate::view::StateCounts;
@@ -236,6 +237,15 @@ impl Core {
             "a derivation makes its outputs",
             derivation.outputs.iter().all(makes),
             name,
+        )?;
+        let settled = !self.config.policy.needs_remaining() || !self.remaining.is_settled() || {
+            let right = derivation.remaining_ms == self.remaining_of(ix);
+            right && derivation.standing == Standing::Settled
+        };
+        hold(
+            "what remains follows from those that need it",
+            settled,
+            || format!("{}: {} ms", name(), derivation.remaining_ms),
         )?;
         hold(
             "a derived priority is known to the inputs",

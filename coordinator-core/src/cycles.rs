@@ -73,6 +73,7 @@ impl Core {
                 node.waiting.push(edge.brings);
             });
             self.priority_changed(edge.brings);
+            self.suspect(edge.brings);
             self.maybe_unwanted(edge.brings);
         }
     }

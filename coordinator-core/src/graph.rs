@@ -8,6 +8,7 @@ use crate::few::Few;
 use crate::kind::odd_names;
 use crate::machine::Core;
 use crate::priority::Levels;
+use crate::remaining::Standing;
 use crate::slab::Ix;
 use crate::tables::{
     Build, Derivation, Inputs, Lost, Odd, Output, Presence, Status, TaskState, Uses,
@@ -105,6 +106,7 @@ impl Core {
                 failed: None,
             })
         });
+        let expected_ms = self.expected_ms(&record.item.name, &record.system);
         let ix = self.derivations.insert(Derivation {
             item: record.item.clone(),
             kind: self.kinds.join(record),
@@ -116,6 +118,9 @@ impl Core {
             announcing: false,
             complete: false,
             rechecking: false,
+            standing: Standing::default(),
+            expected_ms,
+            remaining_ms: expected_ms,
             odd,
         });
         self.names.derivations.insert(ix, &self.derivations);
@@ -137,6 +142,7 @@ impl Core {
             self.change_levels(input, None, Some(announced));
         }
         self.edges += self.derivations[ix].inputs.len();
+        self.suspect(ix);
     }
 
     /// From now on a new derivation's builds may bring its outputs.
@@ -185,6 +191,7 @@ impl Core {
                 continue;
             }
             self.change_levels(input, Some(derivation.announced), None);
+            self.suspect_producers(input);
             if self.outputs.hot(input).live == 0 {
                 for producer in self.outputs[input].producers.clone() {
                     self.maybe_unwanted(producer);
@@ -234,6 +241,7 @@ impl Core {
             for producer in self.outputs[ix].producers.clone() {
                 self.priority_changed(producer);
             }
+            self.suspect_producers(ix);
         }
     }
 

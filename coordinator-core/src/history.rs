@@ -247,10 +247,22 @@ impl Pool {
     }
 
     pub(crate) fn quantiles(&self) -> Option<Quantiles> {
+        let (mean, variance) = self.moments()?;
+        Some(Quantiles::normal(mean, variance))
+    }
+
+    /// The mean.
+    pub(crate) fn expected(&self) -> Option<u64> {
+        let (mean, variance) = self.moments()?;
+        Some(Quantiles::mean(mean, variance))
+    }
+
+    /// Mean and variance of the logarithms.
+    fn moments(&self) -> Option<(u32, u64)> {
         let mean = self.sum.checked_div(self.weight)?;
         // A mean that was rounded down has a smaller square.
         let variance = (self.squares / self.weight).saturating_sub(mean * mean);
-        Some(Quantiles::normal(
+        Some((
             u32::try_from(mean).unwrap_or(u32::MAX),
             u64::try_from(variance).unwrap_or(u64::MAX),
         ))

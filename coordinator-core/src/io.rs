@@ -386,4 +386,6 @@ pub enum TimerReason {
     Urgent,
     /// What was learned of durations and memory is to be written.
     History,
+    /// What builds remain to be done after others is to be reckoned anew.
+    Remaining,
 }

@@ -62,6 +62,7 @@ mod priority;
 mod prune;
 mod queue;
 mod recent;
+mod remaining;
 mod report;
 mod request;
 mod reserve;
@@ -85,7 +86,9 @@ pub use io::{
 };
 pub use load::{Loading, Start};
 pub use machine::Core;
-pub use policy::{ByPriority, ByTags, Candidate, Order, Placement, Policy, Seat, Share};
+pub use policy::{
+    ByCriticalPath, ByPriority, ByTags, Candidate, Order, Placement, Policy, Seat, Share,
+};
 pub use predict::{Prediction, Source};
 pub use prune::MAX_PRUNED;
 pub use view::{AgentStatus, AttemptStatus, BuildStatus, StateCounts};

@@ -15,6 +15,7 @@ use crate::load::Start;
 use crate::names::Names;
 use crate::queue::Classes;
 use crate::recent::Recent;
+use crate::remaining::Remaining;
 use crate::request::Request;
 use crate::share::Groups;
 use crate::shared::Shared;
@@ -58,6 +59,8 @@ pub struct Core {
     pub(crate) timers: BTreeSet<(Timestamp, TimerReason, u32)>,
     /// What builds have taken so far.
     pub(crate) history: History,
+    /// What remains to be done after each derivation.
+    pub(crate) remaining: Remaining,
     pub(crate) identifiers: Identifiers,
     pub(crate) next_lookup: u64,
     pub(crate) next_order: u64,
@@ -70,6 +73,7 @@ impl Core {
         let ledger = Ledger::new(start.seq, start.fact);
         #[cfg(grange_bugs)]
         let ledger = ledger.with_bug(config.bug);
+        let remaining = Remaining::new(config.policy.needs_remaining());
         Self {
             config,
             now: Timestamp::default(),
@@ -96,6 +100,7 @@ impl Core {
             to_answer: BTreeSet::new(),
             timers: BTreeSet::new(),
             history: History::default(),
+            remaining,
             identifiers: Identifiers::new(start.seed),
             next_lookup: 0,
             next_order: 0,
@@ -174,6 +179,7 @@ impl Core {
                 TimerReason::Wait => self.wait_ended(row),
                 TimerReason::Backoff => self.backoff_ended(row),
                 TimerReason::History => self.work.push_back(Work::History),
+                TimerReason::Remaining => self.remaining_due(row),
                 TimerReason::Work | TimerReason::Urgent => {}
             }
         }

@@ -24,6 +24,12 @@ pub struct Candidate<'a> {
     pub system: &'a str,
     /// Labels of the first of its builds.
     pub tags: &'a Tags,
+    /// What the builder is expected to take, at speed 1: the mean of what is predicted. In whole milliseconds, 49 days at most.
+    pub duration: Duration,
+    /// From its start until all has ended that needs it, as expected: its own duration and those of builds that need it, the
+    /// longest way. Kept only if an order [needs it](Order::needs_remaining), and up to date but for a moment: else it is the
+    /// duration.
+    pub remaining: Duration,
 }
 
 /// An agent that waits and has room.
@@ -56,6 +62,11 @@ pub struct Seat<'a> {
 pub trait Order: fmt::Debug + Send + Sync {
     /// The lower, the sooner.
     fn key(&self, candidate: &Candidate<'_>) -> i64;
+
+    /// Whether it looks at [`Candidate::remaining`].
+    fn needs_remaining(&self) -> bool {
+        false
+    }
 }
 
 /// Which of several agents that wait gets a build.
@@ -181,11 +192,33 @@ impl Order for ByPriority {
     }
 }
 
+/// The critical path: whatever has most before it first, its own duration and those of what needs it, as predicted.
+///
+/// Behind [`ByPriority`] it decides among builds of the same priority. What remains differs from build to build, so age hardly
+/// counts; and whoever waits for others to have nothing longer may wait as long as such are submitted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ByCriticalPath;
+
+impl Order for ByCriticalPath {
+    fn key(&self, candidate: &Candidate<'_>) -> i64 {
+        let remaining = i64::try_from(candidate.remaining.as_millis());
+        remaining.map_or(i64::MIN, |remaining| -remaining)
+    }
+
+    fn needs_remaining(&self) -> bool {
+        true
+    }
+}
+
 /// What all orders say of a candidate.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct OrderKey(SmallVec<[i64; 2]>);
 
 impl Policy {
+    pub(crate) fn needs_remaining(&self) -> bool {
+        self.order.iter().any(|order| order.needs_remaining())
+    }
+
     pub(crate) fn key(&self, candidate: &Candidate<'_>) -> OrderKey {
         OrderKey(
             self.order

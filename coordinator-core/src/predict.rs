@@ -25,7 +25,7 @@ use crate::work::Work;
 /// What a build will take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prediction {
-    /// Milliseconds that the builder will run.
+    /// Milliseconds that the builder will run, on an agent of speed 1.
     pub duration: Quantiles,
     /// Bytes of memory that it will have at most. Known only of packages that were built three times: a guess would keep apart
     /// what could run together.
@@ -88,12 +88,33 @@ impl Core {
         found(anywhere, Source::OtherSystems)
             .or_else(|| found(history.on(system), Source::System))
             .or_else(|| found(history.all(), Source::All))
-            .unwrap_or_else(|| {
-                let milliseconds = |it: Duration| u64::try_from(it.as_millis()).unwrap_or(u64::MAX);
-                let p50 = milliseconds(self.config.cold_duration);
-                let p90 = p50.max(milliseconds(self.config.cold_duration_p90));
-                (Quantiles { p50, p90 }, 0, Source::Config)
-            })
+            .unwrap_or_else(|| self.cold())
+    }
+
+    fn cold(&self) -> (Quantiles, u32, Source) {
+        let milliseconds = |it: Duration| u64::try_from(it.as_millis()).unwrap_or(u64::MAX);
+        let p50 = milliseconds(self.config.cold_duration);
+        let p90 = p50.max(milliseconds(self.config.cold_duration_p90));
+        (Quantiles { p50, p90 }, 0, Source::Config)
+    }
+
+    /// Milliseconds that a build of a derivation of this name for this system is expected to take: the mean, 49 days at most.
+    pub(crate) fn expected_ms(&self, name: &str, system: &str) -> u32 {
+        let package = &*package(name);
+        let entry = self.history.get(package, system);
+        let expected = entry
+            .and_then(|entry| entry.duration.expected())
+            .or_else(|| {
+                let anywhere = self.history.anywhere(package, |entry| &entry.duration);
+                let pools = [anywhere, self.history.on(system), self.history.all()];
+                pools.iter().find_map(Pool::expected)
+            });
+        let expected = expected.unwrap_or_else(|| {
+            let (Quantiles { p50, p90 }, ..) = self.cold();
+            // Of what is skewed to the right as these are.
+            p50.midpoint(p90)
+        });
+        u32::try_from(expected).unwrap_or(u32::MAX)
     }
 
     fn predict_memory(&self, package: &str, system: &str) -> Option<Quantiles> {
@@ -125,7 +146,8 @@ impl Core {
     }
 
     /// An attempt has succeeded.
-    pub(crate) fn learn(&mut self, task: Ix<Task>, summary: &AttemptSummary) {
+    pub(crate) fn learn(&mut self, attempt: Ix<Attempt>, summary: &AttemptSummary) {
+        let Attempt { task, speed, .. } = self.attempts[attempt];
         let Usage {
             build_ms,
             peak_memory,
@@ -133,6 +155,8 @@ impl Core {
         let elapsed = summary.ended_at.since(summary.assigned_at);
         let elapsed = || u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         let duration = build_ms.unwrap_or_else(elapsed);
+        let duration = u128::from(duration) * u128::from(speed) / 1_000;
+        let duration = u64::try_from(duration).unwrap_or(u64::MAX);
         self.learn_both(task, Some(duration), peak_memory);
     }
 
@@ -157,6 +181,7 @@ impl Core {
                 entry.memory.add(memory);
             }
         });
+        self.expectations_changed();
         if !self.history.has_unwritten() {
             return;
         }
@@ -212,6 +237,7 @@ impl Core {
             self.history.put(package, system, Entry::of(&record));
             self.ledger.put(Record::History(record));
         }
+        self.expectations_changed();
         self.ledger.reply(ticket, Reply::Done);
     }
 }

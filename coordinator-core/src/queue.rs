@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
+use std::time::Duration;
 
 use grange_model::Tags;
 use smallvec::SmallVec;
@@ -314,6 +315,8 @@ impl Core {
             derivation: &derivation.item,
             system: &derivation.kind.system,
             tags: &first.ask.tags,
+            duration: Duration::from_millis(derivation.expected_ms.into()),
+            remaining: Duration::from_millis(derivation.remaining_ms.into()),
         })
     }
 

@@ -90,7 +90,7 @@ impl Core {
                 let mut summary = self.summary(ix, AttemptOutcome::Succeeded);
                 summary.log = log;
                 summary.usage = usage;
-                self.learn(task, &summary);
+                self.learn(ix, &summary);
                 self.succeeded(ix, outputs, summary);
             }
             Report::Failed {

@@ -178,7 +178,8 @@ impl<T: Content> Slab<T> {
         rows.filter_map(|(row, content)| Some((Ix::new(row), content.as_ref()?)))
     }
 
-    fn rows(&self) -> usize {
+    /// How many rows there are, filled or not.
+    pub(crate) fn rows(&self) -> usize {
         let last = self.pieces.last().map_or(PIECE, |piece| piece.rows.len());
         self.pieces.len() * PIECE + last - PIECE
     }

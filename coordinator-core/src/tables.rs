@@ -16,6 +16,7 @@ use crate::kind::Kind;
 use crate::policy::OrderKey;
 use crate::priority::Levels;
 use crate::queue::Class;
+use crate::remaining::Standing;
 use crate::share::Lane;
 use crate::slab::{Content, Ix};
 
@@ -38,6 +39,12 @@ pub(crate) struct Derivation {
     pub(crate) complete: bool,
     /// A request is under way that finds out what became of its inputs.
     pub(crate) rechecking: bool,
+    /// How sure `remaining_ms` is.
+    pub(crate) standing: Standing,
+    /// Milliseconds that it is expected to take, at speed 1; 49 days at most.
+    pub(crate) expected_ms: u32,
+    /// The same, and of those that need it, the longest way to the end; only where an order goes by it.
+    pub(crate) remaining_ms: u32,
     /// None for nearly all.
     pub(crate) odd: Option<Box<Odd>>,
 }

@@ -37,6 +37,10 @@ pub(crate) enum Work {
     Request(LookupId),
     /// What was learned is written.
     History,
+    /// What remains to be done after some derivations is reckoned anew.
+    Remaining,
+    /// What is expected of derivations is looked up again, from this row on.
+    Refresh { from: u32 },
 }
 
 /// What the users of an output are told.
@@ -106,6 +110,16 @@ impl Core {
             }
             Work::Request(id) => self.go_on(id, slice),
             Work::History => self.write_history(),
+            Work::Remaining => {
+                if self.reckon(slice) {
+                    self.work.push_back(Work::Remaining);
+                }
+            }
+            Work::Refresh { from } => {
+                if let Some(from) = self.expect_again(from, slice) {
+                    self.work.push_back(Work::Refresh { from });
+                }
+            }
         }
     }
 

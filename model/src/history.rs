@@ -21,7 +21,7 @@ pub struct HistoryRecord {
     pub system: String,
     /// When it was added to last.
     pub updated_at: Timestamp,
-    /// Milliseconds that the builder ran.
+    /// Milliseconds that the builder ran, as if all agents had speed 1.
     pub duration: Spread,
     /// Bytes of memory that it had at most.
     pub memory: Spread,
@@ -57,6 +57,8 @@ const WINDOW: u32 = 16;
 const MOST: u32 = 64 << POINT;
 /// How many thousandths of the standard deviation the 0.9 quantile of a normal distribution lies above its mean.
 const P90: u64 = 1_282;
+/// Half of the natural logarithm of 2, in 65,536ths.
+const HALF_LN_2: u64 = 22_713;
 
 impl Spread {
     /// That of which these are the quantiles. None if there is no sample, or if they are not in order.
@@ -95,6 +97,13 @@ impl Spread {
         self.samples.min(WINDOW)
     }
 
+    /// Its mean, not above the largest sample.
+    #[must_use]
+    pub fn expected(&self) -> Option<u64> {
+        let mean = Quantiles::mean(self.mean, self.variance);
+        (self.samples > 0).then_some(mean.min(self.max))
+    }
+
     /// Its quantiles, none above the largest sample.
     #[must_use]
     pub fn quantiles(&self) -> Option<Quantiles> {
@@ -110,6 +119,15 @@ impl Spread {
 }
 
 impl Quantiles {
+    /// The mean of a quantity whose logarithm is normal, from mean and variance of that as in [`Spread`]: more than the median,
+    /// the more the wider it is spread.
+    #[must_use]
+    pub fn mean(mean: u32, variance: u64) -> u64 {
+        let above = (variance >> POINT).saturating_mul(HALF_LN_2) >> POINT;
+        let mean = u64::from(mean).saturating_add(above).min(u64::from(MOST));
+        power(u32::try_from(mean).unwrap_or(MOST))
+    }
+
     /// Of a quantity whose logarithm is normal, from its mean and variance as in [`Spread`].
     #[must_use]
     pub fn normal(mean: u32, variance: u64) -> Self {
@@ -190,6 +208,19 @@ mod tests {
         let quantiles = spread(&samples).quantiles().unwrap();
         assert!((50_000..75_000).contains(&quantiles.p50), "{quantiles:?}");
         assert!((75_000..=90_000).contains(&quantiles.p90), "{quantiles:?}");
+    }
+
+    #[test]
+    fn the_mean_is_above_the_median_where_samples_are_skewed() {
+        assert_eq!(spread(&[90_000; 40]).expected(), Some(90_000));
+        // 1 s to 65 s, evenly in the logarithm.
+        let samples: Vec<u64> = (0..240).map(|at| 1_000 << ((at * 5) % 7)).collect();
+        let spread = spread(&samples);
+        let (mean, median) = (spread.expected().unwrap(), spread.quantiles().unwrap().p50);
+        assert!((15_000..26_000).contains(&mean), "{mean}");
+        assert!(mean > 2 * median, "{mean} {median}");
+        assert_eq!(Spread::default().expected(), None);
+        assert_eq!(Quantiles::mean(u32::MAX, u64::MAX), u64::MAX);
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use grange_coordinator_core::{ByPriority, ByTags, Candidate, Order, Placement, Policy, Seat};
+use grange_coordinator_core::{
+    ByCriticalPath, ByPriority, ByTags, Candidate, Order, Placement, Policy, Seat,
+};
 
 use crate::agent::machine_of;
 use crate::config::ConfigError;
@@ -21,6 +23,7 @@ use crate::workload::Workload;
 /// | `priority` | the highest priority first |
 /// | `critical-path` | first whatever has most before it: its own duration and those of what needs it, the longest way |
 /// | `predicted-path` | the same, with durations that were predicted from a history |
+/// | `learned-path` | the same, with durations that the core has learned from what was built before in this very run |
 /// | `fastest` | of all machines that wait, the fastest gets the build: the policy's `lookahead` covers the fleet |
 /// | `floors` | builds that are known to be long require a machine that is fast: see [`Floors`] |
 /// | `predicted-floors` | the same for builds that are predicted to be long, and for those that have no history |
@@ -39,6 +42,7 @@ enum Part {
     Priority,
     CriticalPath,
     PredictedPath,
+    LearnedPath,
     Fastest,
     Floors,
     PredictedFloors,
@@ -79,13 +83,14 @@ impl Choice {
             "priority" => Ok(Part::Priority),
             "critical-path" => Ok(Part::CriticalPath),
             "predicted-path" => Ok(Part::PredictedPath),
+            "learned-path" => Ok(Part::LearnedPath),
             "fastest" => Ok(Part::Fastest),
             "floors" => Ok(Part::Floors),
             "predicted-floors" => Ok(Part::PredictedFloors),
             _ => Err(ConfigError::new(
                 "policy",
                 format!(
-                    "`{part}` is unknown; there are fifo, share, priority, critical-path, predicted-path, fastest, floors and \
+                    "`{part}` is unknown; there are fifo, share, priority, critical-path, predicted-path, learned-path, fastest, floors and \
                      predicted-floors, and + between them"
                 ),
             )),
@@ -125,6 +130,7 @@ impl Choice {
                     let order = Remaining::new(workload, predicted);
                     policy.order.push(Arc::new(order));
                 }
+                Part::LearnedPath => policy.order.push(Arc::new(ByCriticalPath)),
                 Part::Fastest => {
                     policy.placement = Some(Arc::new(Fastest::new(fleet)));
                     // Otherwise it sees only those that have waited longest.

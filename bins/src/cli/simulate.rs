@@ -103,7 +103,7 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
     /// Who gets what first; several are compared. Parts between `+`: fifo, priority, critical-path, predicted-path
-    /// (durations predicted from earlier evaluations), fastest (the fastest
+    /// (durations predicted from earlier evaluations), learned-path (by what the core itself learns as it goes), fastest (the fastest
     /// of all machines that wait), floors and predicted-floors (builds that are long, or predicted to be, require fast machines)
     #[arg(
         long,

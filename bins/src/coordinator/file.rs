@@ -52,6 +52,8 @@ pub struct ConfigFile {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct PolicySection {
+    /// What goes first, the first of them before the others: `priority`, `critical-path`. None of them: the oldest.
+    pub order: Option<Vec<String>>,
     /// Keys of tags whose values name groups that share the agents, from the outermost in.
     pub share: Option<Vec<String>>,
     /// Weights of such groups, by their values with `/` between them.

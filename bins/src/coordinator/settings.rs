@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use grange_coordinator::{ByTags, CoordinatorConfig, Policy, RecordingFile, Upstreams};
+use grange_coordinator::{
+    ByCriticalPath, ByPriority, ByTags, CoordinatorConfig, Order, Policy, RecordingFile, Upstreams,
+};
 use grange_derivation::StoreDir;
 use grange_interfaces::{Claim, Datastore};
 use grange_store_sqlite::{SqliteDatastore, path_of_uri};
@@ -288,6 +290,16 @@ fn farm(config: &mut CoordinatorConfig, farm: &FarmSection) -> anyhow::Result<()
 }
 
 fn policy(policy: &mut Policy, section: PolicySection) -> anyhow::Result<()> {
+    if let Some(names) = section.order {
+        let orders = names.iter().map(|name| match name.as_str() {
+            "priority" => Ok(Arc::new(ByPriority) as Arc<dyn Order>),
+            "critical-path" => Ok(Arc::new(ByCriticalPath) as Arc<dyn Order>),
+            _ => Err(failure::config(format!(
+                "policy.order: `{name}` is unknown; there are priority and critical-path"
+            ))),
+        });
+        policy.order = orders.collect::<anyhow::Result<_>>()?;
+    }
     if let Some(keys) = section.share.filter(|keys| !keys.is_empty()) {
         let weights = section.weights.into_iter().map(|(path, weight)| {
             let values: Vec<_> = path.split('/').map(str::to_owned).collect();
@@ -328,7 +340,7 @@ mod tests {
     fn flags_count_more_than_the_file_and_the_file_more_than_defaults() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("coordinator.toml");
-        let text = "state-dir = \"/x\"\nrecord = \"farm.record\"\nrecord-max = 7\nlisten = [\"127.0.0.1:1\"]\n[farm]\nlease = \"10s\"\nmax-log = 5\nsweep-every = \"2d\"\n[policy]\nshare = [\"team\", \"user\"]\nweights = { \"a/b\" = 3 }\nurgent = 9\npreempt-after = \"5s\"\n";
+        let text = "state-dir = \"/x\"\nrecord = \"farm.record\"\nrecord-max = 7\nlisten = [\"127.0.0.1:1\"]\n[farm]\nlease = \"10s\"\nmax-log = 5\nsweep-every = \"2d\"\n[policy]\norder = [\"priority\", \"critical-path\"]\nshare = [\"team\", \"user\"]\nweights = { \"a/b\" = 3 }\nurgent = 9\npreempt-after = \"5s\"\n";
         std::fs::write(&file, text).unwrap();
         let mut flags = Flags {
             config: Some(file),
@@ -342,6 +354,8 @@ mod tests {
         assert_eq!(settings.coordinator.max_log, 5);
         let policy = &settings.coordinator.policy;
         assert!(policy.share.is_some());
+        let needs = policy.order.iter().map(|order| order.needs_remaining());
+        assert_eq!(needs.collect::<Vec<_>>(), [false, true]);
         assert_eq!((policy.urgent, policy.patience), (Some(9), 32));
         assert_eq!(policy.preempt_after, Some(Duration::from_secs(5)));
         let record = directory.path().join("farm.record");
@@ -374,6 +388,7 @@ mod tests {
             ("[substitutes]\npatience = \"long\"", "substitutes.patience"),
             ("[farm]\nsweep-after = \"0s\"", "farm.sweep-after"),
             ("[policy]\nweights = { a = 1 }", "policy.share"),
+            ("[policy]\norder = [\"luck\"]", "policy.order: `luck`"),
             (
                 "[policy]\nshare = [\"team\"]\nweights = { \"a/b\" = 1 }",
                 "policy.weights",

@@ -21,6 +21,7 @@ mod prune;
 mod purity;
 mod races;
 mod random;
+mod remaining;
 mod reopen;
 mod resources;
 mod setup;

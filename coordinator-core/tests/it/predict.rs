@@ -103,6 +103,20 @@ fn a_prediction_goes_by_what_is_most_alike() {
 }
 
 #[test]
+fn durations_are_learned_as_if_all_agents_were_as_fast() {
+    let mut world = World::of(&[drv("foo-1")]);
+    world.build(spec(1, "foo-1"));
+    let fast = Capacity {
+        speed: 2_500,
+        ..capacity(1)
+    };
+    let assigned = world.take_with(1, fast).remove(0);
+    succeed(&mut world, &assigned, usage(4_000, GIB));
+    let prediction = world.core.predict("foo-2", SYSTEM);
+    assert_eq!(prediction.duration.p50, 10_000);
+}
+
+#[test]
 fn predicted_memory_is_kept_free() {
     let mut world = built(&[3 * GIB; 3]);
     world.build(spec(901, "foo-1.10"));

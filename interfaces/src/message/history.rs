@@ -21,7 +21,7 @@ pub struct PackageHistory {
     /// When it was added to last, in milliseconds since 1970.
     #[serde(default)]
     pub updated_at_ms: u64,
-    /// Milliseconds that the builder ran.
+    /// Milliseconds that the builder ran, as if all agents had speed 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<SpreadView>,
     /// Bytes of memory that it had at most.

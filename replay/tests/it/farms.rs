@@ -45,6 +45,7 @@ fn every_job_is_built_once_and_after_its_inputs() {
         "priority",
         "critical-path+fastest",
         "priority+predicted-path+fastest",
+        "priority+learned-path+fastest",
         "critical-path+fastest+floors",
         "predicted-path+predicted-floors",
     ] {

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use grange_coordinator_core::{ByTags, Capacity, Config, Policy, Share};
+use grange_coordinator_core::{
+    ByCriticalPath, ByPriority, ByTags, Capacity, Config, Order, Policy, Share,
+};
 use grange_model::{
     AgentId, BuildId, BuildSpec, DerivationRecord, Digest, Limits, MEMORY, Resources, Tags,
 };
@@ -82,7 +84,12 @@ fn policy(dice: &mut Dice) -> Policy {
         keys: vec!["team".to_owned(), "user".to_owned()],
         ..ByTags::default()
     };
+    let mut order: Vec<Arc<dyn Order>> = vec![Arc::new(ByPriority)];
+    if dice.one_in(2) {
+        order.push(Arc::new(ByCriticalPath));
+    }
     Policy {
+        order,
         share: dice.one_in(2).then(|| Arc::new(share) as Arc<dyn Share>),
         urgent: dice.one_in(2).then_some(2),
         preempt_after: dice

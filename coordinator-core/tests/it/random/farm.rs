@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grange_coordinator_core::{
-    ByTags, Config, Input, LookupId, Policy, Reply, Share, Ticket, TimerReason,
+    ByCriticalPath, ByPriority, ByTags, Config, Input, LookupId, Order, Policy, Reply, Share,
+    Ticket, TimerReason,
 };
 use grange_model::{
     BuildId, BuildSpec, Digest, Fact, FactNumber, HookRecord, Key, MEMORY, Record, Resources, Tags,
@@ -51,7 +52,12 @@ fn policy(chance: &mut Chance) -> Policy {
         ..ByTags::default()
     };
     let seconds = chance.below(3);
+    let mut order: Vec<Arc<dyn Order>> = vec![Arc::new(ByPriority)];
+    if chance.one_in(2) {
+        order.push(Arc::new(ByCriticalPath));
+    }
     Policy {
+        order,
         share: chance.one_in(2).then(|| Arc::new(share) as Arc<dyn Share>),
         urgent: chance.one_in(2).then_some(3),
         preempt_after: chance.one_in(2).then_some(Duration::from_secs(seconds)),

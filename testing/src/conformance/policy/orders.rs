@@ -1,5 +1,7 @@
 //! What an order says.
 
+use std::time::Duration;
+
 use grange_coordinator_core::{Candidate, Policy};
 use grange_model::{Item, Tags, Timestamp};
 
@@ -14,6 +16,8 @@ pub(super) struct Owned {
     derivation: Item,
     system: String,
     tags: Tags,
+    duration: Duration,
+    remaining: Duration,
 }
 
 impl Owned {
@@ -24,6 +28,8 @@ impl Owned {
             derivation: &self.derivation,
             system: &self.system,
             tags: &self.tags,
+            duration: self.duration,
+            remaining: self.remaining,
         }
     }
 }
@@ -41,6 +47,9 @@ pub(super) fn candidates() -> Vec<Owned> {
                         .map(|at| (format!("k{at}"), format!("v{at}")))
                         .collect(),
                 };
+                // In whole milliseconds of 32 bits: no longer does it get.
+                let most = Duration::from_millis(u32::MAX.into());
+                let remaining = [Duration::ZERO, Duration::from_mins(90), most][number as usize];
                 all.push(Owned {
                     priority,
                     submitted_at: Timestamp(submitted_at),
@@ -50,6 +59,8 @@ pub(super) fn candidates() -> Vec<Owned> {
                     },
                     system: ["", "x86_64-linux", "builtin"][number as usize].to_owned(),
                     tags,
+                    duration: remaining / 2,
+                    remaining,
                 });
             }
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use grange_model::Resources;
 
+use crate::backlog::Sums;
 use crate::io::AttemptPhase;
 use crate::machine::Core;
 use crate::priority::Levels;
@@ -61,6 +62,10 @@ impl Core {
             let derivation = self.derivations.get(task.derivation);
             let owned = derivation.is_some_and(|derivation| derivation.tasks.contains(&ix));
             hold("a task belongs to its derivation", owned, name)?;
+            let stands = self
+                .stand(ix)
+                .is_some_and(|(line, stand)| self.backlog.has(line, stand));
+            hold("a task is counted among what there is to do", stands, name)?;
             let queued = task.queued.is_some();
             hold(
                 "just the ready are queued",
@@ -88,6 +93,10 @@ impl Core {
                 name,
             )?;
         }
+        let lines = self.backlog.lines.iter();
+        let tasks: u64 = lines.map(|(_, line)| Sums::of(line).all.tasks).sum();
+        let counted = tasks == self.tasks.len() as u64;
+        hold("nothing else is to do", counted, || format!("{tasks}"))?;
         for (ix, class) in self.classes.table.iter() {
             let listed = self.classes.ready.contains(&ix);
             hold(
@@ -187,6 +196,7 @@ impl Core {
             ("classes", self.classes.table.len()),
             ("asks", self.asks.len()),
             ("kinds", self.kinds.len()),
+            ("lines", self.backlog.lines.len()),
             ("groups at work", usize::from(!self.groups.are_idle())),
         ];
         let kept = rows.iter().filter(|(_, rows)| *rows > 0);

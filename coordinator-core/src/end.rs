@@ -83,6 +83,7 @@ impl Core {
     pub(crate) fn end_task(&mut self, ix: Ix<Task>, state: BuildState, mut verdict: Verdict) {
         let mut past = self.end_attempts(ix, verdict.attempt.take());
         self.unlist(ix);
+        self.leave_line(ix);
         *self.counter(ix) -= self.tasks[ix].builds.len() as u64;
         let Some(task) = self.tasks.remove(ix) else {
             return;

@@ -142,6 +142,9 @@ impl Core {
             self.change_levels(input, None, Some(announced));
         }
         self.edges += self.derivations[ix].inputs.len();
+        for task in self.derivations[ix].tasks.clone() {
+            self.join_line(task);
+        }
         self.suspect(ix);
     }
 

@@ -33,6 +33,7 @@
 mod agents;
 mod allocate;
 mod ask;
+mod backlog;
 #[cfg(grange_bugs)]
 mod bugs;
 mod check;
@@ -41,6 +42,7 @@ mod cycles;
 mod demand;
 mod eligible;
 mod end;
+mod eta;
 mod exchange;
 mod few;
 mod graph;
@@ -50,6 +52,7 @@ mod io;
 mod kind;
 mod ledger;
 mod load;
+mod lognormal;
 mod look;
 mod machine;
 mod make;
@@ -80,6 +83,7 @@ mod work;
 pub use bugs::Bug;
 pub use check::InvariantViolation;
 pub use config::Config;
+pub use eta::Eta;
 pub use io::{
     Accepted, Admission, AgentChange, Assignment, AttemptPhase, Capacity, Denied, DeniedWhy,
     Effect, Exchange, ExchangeReply, Health, Input, LookupId, Reply, Report, Ticket, TimerReason,

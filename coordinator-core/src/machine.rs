@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use grange_model::{Digest, Fact, Key, Record, Timestamp};
 
 use crate::ask::Ask;
+use crate::backlog::Backlog;
 use crate::config::Config;
 use crate::history::History;
 use crate::identifiers::Identifiers;
@@ -59,6 +60,8 @@ pub struct Core {
     pub(crate) timers: BTreeSet<(Timestamp, TimerReason, u32)>,
     /// What builds have taken so far.
     pub(crate) history: History,
+    /// How much there is to do.
+    pub(crate) backlog: Backlog,
     /// What remains to be done after each derivation.
     pub(crate) remaining: Remaining,
     pub(crate) identifiers: Identifiers,
@@ -100,6 +103,7 @@ impl Core {
             to_answer: BTreeSet::new(),
             timers: BTreeSet::new(),
             history: History::default(),
+            backlog: Backlog::new(),
             remaining,
             identifiers: Identifiers::new(start.seed),
             next_lookup: 0,

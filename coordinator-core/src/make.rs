@@ -283,6 +283,9 @@ impl Core {
             self.attach_inputs(derivation);
             self.break_new_cycles(derivation);
         } else {
+            if self.tasks[task].line.is_none() {
+                self.join_line(task);
+            }
             self.priority_changed(derivation);
         }
         if matches!(self.tasks[task].state, TaskState::BackedOff(_)) {
@@ -355,6 +358,7 @@ impl Core {
             order: self.next_order,
             ready_at: self.now,
             classes: Few::None,
+            line: None,
             queued: None,
             attempts: Few::None,
             tries: None,

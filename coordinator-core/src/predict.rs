@@ -76,7 +76,7 @@ impl Core {
         }
     }
 
-    fn predict_duration(&self, package: &str, system: &str) -> (Quantiles, u32, Source) {
+    pub(crate) fn predict_duration(&self, package: &str, system: &str) -> (Quantiles, u32, Source) {
         let history = &self.history;
         if let Some(entry) = history.get(package, system)
             && let Some(quantiles) = entry.duration.quantiles()
@@ -91,7 +91,7 @@ impl Core {
             .unwrap_or_else(|| self.cold())
     }
 
-    fn cold(&self) -> (Quantiles, u32, Source) {
+    pub(crate) fn cold(&self) -> (Quantiles, u32, Source) {
         let milliseconds = |it: Duration| u64::try_from(it.as_millis()).unwrap_or(u64::MAX);
         let p50 = milliseconds(self.config.cold_duration);
         let p90 = p50.max(milliseconds(self.config.cold_duration_p90));

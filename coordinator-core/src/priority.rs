@@ -78,10 +78,11 @@ impl Core {
         let new = self.derived(ix);
         let derivation = &mut self.derivations[ix];
         derivation.announcing = false;
-        let old = std::mem::replace(&mut derivation.announced, new);
+        let old = derivation.announced;
         if old == new {
             return;
         }
+        self.move_in_line(ix, |derivation| derivation.announced = new);
         for at in 0..self.derivations[ix].inputs.len() {
             let input = self.derivations[ix].inputs[at];
             self.change_levels(input, Some(old), Some(new));

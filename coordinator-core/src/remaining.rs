@@ -121,7 +121,7 @@ impl Core {
 
     /// Other durations are expected than before.
     pub(crate) fn expectations_changed(&mut self) {
-        if self.remaining.wanted && !self.remaining.refreshing {
+        if !self.remaining.refreshing {
             self.remaining.refreshing = true;
             let at = self.now.after(REFRESH);
             self.timers.insert((at, TimerReason::Remaining, 1));
@@ -146,9 +146,12 @@ impl Core {
             }
             self.edges += 1;
             let ix = Ix::new(row);
-            if let Some(derivation) = self.derivations.get(ix)
-                && self.expected(derivation) != derivation.expected_ms
-            {
+            let Some(derivation) = self.derivations.get(ix) else {
+                continue;
+            };
+            let expected = self.expected(derivation);
+            if expected != derivation.expected_ms {
+                self.move_in_line(ix, |row| row.expected_ms = expected);
                 self.suspect(ix);
             }
         }
@@ -266,8 +269,10 @@ impl Core {
 
     fn leave(&mut self, frame: &Frame) {
         let expected = self.expected(&self.derivations[frame.derivation]);
+        if expected != self.derivations[frame.derivation].expected_ms {
+            self.move_in_line(frame.derivation, |row| row.expected_ms = expected);
+        }
         let row = &mut self.derivations[frame.derivation];
-        row.expected_ms = expected;
         let remaining = expected.saturating_add(frame.longest);
         let before = std::mem::replace(&mut row.remaining_ms, remaining);
         // If something has changed meanwhile, it is marked again.

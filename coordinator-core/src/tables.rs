@@ -10,6 +10,7 @@ use grange_model::{
 use smallvec::SmallVec;
 
 use crate::ask::Ask;
+use crate::backlog::Line;
 use crate::few::Few;
 use crate::io::{AttemptPhase, Capacity, Health, Ticket};
 use crate::kind::Kind;
@@ -209,6 +210,8 @@ pub(crate) struct Task {
     pub(crate) ready_at: Timestamp,
     /// The classes of its builds.
     pub(crate) classes: Few<Ix<Class>>,
+    /// Where it is counted among what there is to do.
+    pub(crate) line: Option<Ix<Line>>,
     /// Under what it is queued, while it is ready.
     pub(crate) queued: Option<(Lane, OrderKey)>,
     pub(crate) attempts: Few<Ix<Attempt>>,

@@ -166,11 +166,10 @@ impl Core {
                 if seen.insert(producer.0, ()).is_some() {
                     continue;
                 }
-                let tasks = &self.derivations[producer].tasks;
-                let Some(task) = tasks.iter().min_by_key(|task| self.progress(**task)) else {
+                let Some(task) = self.foremost(producer) else {
                     continue;
                 };
-                match self.tasks[*task].state {
+                match self.tasks[task].state {
                     TaskState::Blocked => {
                         blocked.blocked += 1;
                         ahead.push(producer);
@@ -178,15 +177,15 @@ impl Core {
                     TaskState::Running => {
                         blocked.running += 1;
                         if others.len() < NAMED {
-                            others.push((1, producer, *task));
+                            others.push((1, producer, task));
                         }
                     }
                     TaskState::Ready | TaskState::BackedOff(_) => {
                         blocked.ready += 1;
-                        let is_stuck = !self.problems(*task).is_empty();
+                        let is_stuck = !self.problems(task).is_empty();
                         let list = if is_stuck { &mut stuck } else { &mut others };
                         if list.len() < NAMED {
-                            list.push((0, producer, *task));
+                            list.push((0, producer, task));
                         }
                     }
                 }
@@ -215,6 +214,12 @@ impl Core {
         let nodes = inputs.map(|input| &self.outputs[*input]);
         let expected = nodes.filter(|node| node.is_expected());
         expected.filter_map(|node| node.producers.first().copied())
+    }
+
+    /// The task of a derivation that is furthest.
+    pub(crate) fn foremost(&self, ix: Ix<Derivation>) -> Option<Ix<Task>> {
+        let tasks = self.derivations[ix].tasks.iter().copied();
+        tasks.min_by_key(|task| self.progress(*task))
     }
 
     /// The further a task is, the lower.
@@ -252,7 +257,7 @@ impl Core {
     }
 
     /// What is missing, in words, if no agent that is present could take builds of a class.
-    fn nobody_offers(&self, class: &Class) -> Vec<String> {
+    pub(crate) fn nobody_offers(&self, class: &Class) -> Vec<String> {
         self.warnings(&class.system, &[], &class.requires, &class.demand.asked)
     }
 

@@ -12,6 +12,7 @@
 mod agents;
 mod allocation;
 mod cancel;
+mod eta;
 mod loading;
 mod meaning;
 mod policy;

@@ -1,0 +1,517 @@
+//! When builds will have ended.
+//!
+//! Nothing is planned, so this is reckoned when somebody asks, from what is expected of builds. A build ends no sooner than the
+//! longest chain of builds that it waits for lets it; and no sooner than the agents that can take it have done what comes
+//! before it in their queues. The later of the two is told. The queue flows off as a fluid would: each slot does its share of
+//! the work from the moment on at which what it does now has ended (R. L. Graham, "Bounds on multiprocessing timing anomalies",
+//! 1969, says how far that can be off).
+//!
+//! What is not seen: builds that come later and go before, agents that come and go, an order of the policy other than priority
+//! and age, resources that keep builds from running side by side, and failures.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use grange_model::{BuildId, Item};
+
+use crate::backlog::{Line, Load, Stand, Sums};
+use crate::io::AttemptPhase;
+use crate::lognormal::LogNormal;
+use crate::machine::Core;
+use crate::package::package;
+use crate::queue::Class;
+use crate::slab::Ix;
+use crate::tables::{Agent, Attempt, Build, Derivation, Index, Task, TaskState};
+
+/// How many edges of the graph are followed for one question, however many builds it is about.
+const EDGES: usize = 50_000;
+/// Everything is a tenth off, for reasons that nobody knows.
+const UNKNOWN: f64 = 0.1;
+
+/// When a build will have ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Eta {
+    /// It is not among the unfinished ones.
+    NotUnfinished,
+    /// No agent that is present could take it, or something that it waits for.
+    Never {
+        /// What nobody could take.
+        derivation: Item,
+        /// What is missing, in words.
+        missing: Vec<String>,
+    },
+    /// From now on, if nothing new comes before it.
+    In {
+        /// It has ended by then as likely as not.
+        p50: Duration,
+        /// It has ended by then in nine cases of ten.
+        p90: Duration,
+        /// Whether all that it waits for was looked at; else it may take longer.
+        complete: bool,
+    },
+}
+
+/// Agents that could take builds of a class.
+struct Prospect {
+    /// When slots will be free, in milliseconds from now, and by how much work each then does in a millisecond, the soonest first.
+    slots: Vec<(f64, f64)>,
+    /// Which lines they work for, and the share of each line's work that they do.
+    lines: Vec<(Ix<Line>, f64)>,
+}
+
+/// The longest chain of builds that ends with a derivation.
+#[derive(Clone, Copy, Debug)]
+struct Chain {
+    /// Milliseconds, and their variance.
+    mean: f64,
+    variance: f64,
+    /// What it begins with.
+    root: Ix<Task>,
+    /// Nobody could take something that belongs to it.
+    never: bool,
+    complete: bool,
+}
+
+/// What was found out to answer one question.
+struct Outlook<'a> {
+    core: &'a Core,
+    sums: BTreeMap<Ix<Line>, Sums<'a>>,
+    /// What is counted in each line, but runs: with all that stands before it.
+    running: BTreeMap<Ix<Line>, Vec<(Stand, Load)>>,
+    /// Milliseconds that are left of each attempt.
+    left: Index<u32, f64>,
+    prospects: BTreeMap<Ix<Class>, Option<Prospect>>,
+    chains: Index<u32, Chain>,
+    /// The mean speed of all slots.
+    speed: f64,
+    edges: usize,
+}
+
+impl Core {
+    /// When builds will have ended, each in its place.
+    #[must_use]
+    pub fn etas(&self, builds: &[BuildId]) -> Vec<Eta> {
+        let known = |id| self.names.builds.get(id).copied();
+        let mut outlook = Outlook::new(self);
+        let etas = builds.iter().map(|id| {
+            let build = known(id);
+            build.map_or(Eta::NotUnfinished, |ix| outlook.eta(&self.builds[ix]))
+        });
+        etas.collect()
+    }
+
+    fn duration_of(&self, ix: Ix<Derivation>) -> LogNormal {
+        let derivation = &self.derivations[ix];
+        let name = package(&derivation.item.name);
+        LogNormal::of(self.predict_duration(&name, &derivation.kind.system).0)
+    }
+
+    /// What is left of an attempt.
+    fn left_of(&self, attempt: &Attempt) -> LogNormal {
+        let derivation = self.tasks[attempt.task].derivation;
+        let passed = self.now.since(attempt.record.assigned_at);
+        let duration = self.duration_of(derivation).at_speed(speed(attempt.speed));
+        duration.after(passed.as_secs_f64() * 1e3)
+    }
+
+    /// The attempt of a task that goes on to count on.
+    fn attempt_of(&self, task: Ix<Task>) -> Option<&Attempt> {
+        let attempts = self.tasks[task].attempts.iter();
+        let mut attempts = attempts.map(|ix| &self.attempts[*ix]);
+        attempts.find(|attempt| !attempt.expired)
+    }
+}
+
+/// From thousandths.
+fn speed(speed: u32) -> f64 {
+    f64::from(speed.max(1)) / 1e3
+}
+
+impl<'a> Outlook<'a> {
+    fn new(core: &'a Core) -> Self {
+        let lines = core.backlog.lines.iter();
+        let sums = lines.map(|(ix, line)| (ix, Sums::of(line))).collect();
+        let mut running: BTreeMap<_, Vec<(Stand, Load)>> = BTreeMap::new();
+        let mut left = Index::default();
+        for (ix, attempt) in core.attempts.iter() {
+            left.insert(ix.0, core.left_of(attempt).mean());
+            if let Some((line, stand)) = core.stand(attempt.task) {
+                let derivation = core.tasks[attempt.task].derivation;
+                let load = Load {
+                    work: u64::from(core.derivations[derivation].expected_ms),
+                    tasks: 1,
+                };
+                running.entry(line).or_default().push((stand, load));
+            }
+        }
+        for stands in running.values_mut() {
+            stands.sort_unstable_by_key(|(stand, _)| *stand);
+            // Of several attempts of a task one counts.
+            stands.dedup_by_key(|(stand, _)| *stand);
+            let mut sum = Load::default();
+            for (_, load) in stands {
+                sum.add(load.work, load.tasks);
+                *load = sum;
+            }
+        }
+        let agents = core.agents.iter().filter(|(_, agent)| works(agent));
+        let (rate, slots) = agents.fold((0.0, 0.0), |(rate, slots), (_, agent)| {
+            let parallel = f64::from(agent.capacity.parallel);
+            (rate + speed(agent.speed()) * parallel, slots + parallel)
+        });
+        Self {
+            core,
+            sums,
+            running,
+            left,
+            prospects: BTreeMap::new(),
+            chains: Index::default(),
+            speed: if slots > 0.0 { rate / slots } else { 1.0 },
+            edges: 0,
+        }
+    }
+
+    fn eta(&mut self, build: &Build) -> Eta {
+        let task = build.task;
+        let derivation = self.core.tasks[task].derivation;
+        let chain = self.chain(derivation, task);
+        if chain.never {
+            return self.never(chain.root);
+        }
+        let class = self.class_of(chain.root);
+        let (delay, doubt) = self.delay(chain.root, class);
+        let (mut mean, mut variance) = (delay + chain.mean, chain.variance + doubt * doubt);
+        if self.core.tasks[task].state == TaskState::Blocked {
+            // When its inputs are there, others may still come before it.
+            if self.prospect(build.class).is_none() {
+                return self.never(task);
+            }
+            let own = self.core.duration_of(derivation).at_speed(self.speed);
+            let (delay, doubt) = self.delay(task, Some(build.class));
+            if delay + own.mean() > mean {
+                mean = delay + own.mean();
+                variance = own.variance() + doubt * doubt;
+            }
+        }
+        let quantiles = LogNormal::with(mean, variance).quantiles();
+        Eta::In {
+            p50: Duration::from_millis(quantiles.p50),
+            p90: Duration::from_millis(quantiles.p90),
+            complete: chain.complete,
+        }
+    }
+
+    fn never(&self, task: Ix<Task>) -> Eta {
+        let row = &self.core.tasks[task];
+        let classes = row.classes.iter();
+        let missing = classes.flat_map(|class| {
+            let class = &self.core.classes.table[*class];
+            self.core.nobody_offers(class)
+        });
+        let mut missing: Vec<_> = missing.collect();
+        missing.dedup();
+        if missing.is_empty() {
+            missing.push("all agents that could take it are paused".to_owned());
+        }
+        Eta::Never {
+            derivation: self.core.derivations[row.derivation].item.clone(),
+            missing,
+        }
+    }
+
+    /// One that somebody could take, if there is one.
+    fn class_of(&mut self, task: Ix<Task>) -> Option<Ix<Class>> {
+        let classes = &self.core.tasks[task].classes;
+        let offered = classes.iter().copied();
+        let mut offered = offered.filter(|class| self.prospect(*class).is_some());
+        offered.next()
+    }
+
+    fn prospect(&mut self, class: Ix<Class>) -> Option<&Prospect> {
+        if !self.prospects.contains_key(&class) {
+            let prospect = self.look_at(class);
+            self.prospects.insert(class, prospect);
+        }
+        self.prospects.get(&class)?.as_ref()
+    }
+
+    fn look_at(&self, class: Ix<Class>) -> Option<Prospect> {
+        let core = self.core;
+        let row = &core.classes.table[class];
+        let mut slots = Vec::new();
+        // How much work agents do for each system, and how much of that is done by those who could take these builds.
+        let mut systems: BTreeMap<&str, [f64; 2]> = BTreeMap::new();
+        for (_, agent) in core.agents.iter().filter(|(_, agent)| works(agent)) {
+            let fits = row.fits(agent);
+            let rate = speed(agent.speed()) * f64::from(agent.capacity.parallel);
+            for system in &agent.capacity.systems {
+                let [all, theirs] = systems.entry(system).or_default();
+                *all += rate;
+                *theirs += if fits { rate } else { 0.0 };
+            }
+            if fits {
+                self.slots_of(agent, &mut slots);
+            }
+        }
+        if slots.is_empty() {
+            return None;
+        }
+        slots.sort_unstable_by(|one: &(f64, f64), other| one.0.total_cmp(&other.0));
+        let lines = core.backlog.lines.iter();
+        let lines = lines.filter_map(|(ix, line)| {
+            let [all, theirs] = systems.get(line.system.as_str())?;
+            (*theirs > 0.0).then(|| (ix, theirs / all))
+        });
+        Some(Prospect {
+            slots,
+            lines: lines.collect(),
+        })
+    }
+
+    /// When an agent's slots will be free.
+    fn slots_of(&self, agent: &Agent, slots: &mut Vec<(f64, f64)>) {
+        let attempts = agent.attempts.iter();
+        let busy = attempts.filter(|it| self.core.attempts[**it].phase != AttemptPhase::Uploading);
+        let mut left: Vec<f64> = busy.map(|it| self.left[&it.0]).collect();
+        left.sort_unstable_by(|one, other| other.total_cmp(one));
+        let (speed, parallel) = (speed(agent.speed()), agent.capacity.parallel);
+        let all = usize::try_from(parallel).unwrap_or(usize::MAX);
+        // What it holds beyond that waits for what is done first.
+        while left.len() > all.max(1) {
+            let (next, first) = (left.remove(0), left.pop().unwrap_or(0.0));
+            let at = left.partition_point(|other| *other > next + first);
+            left.insert(at, next + first);
+        }
+        let idle = f64::from(parallel) - left.len() as f64;
+        slots.extend(left.iter().map(|left| (*left, speed)));
+        if idle > 0.0 {
+            slots.push((0.0, speed * idle));
+        }
+    }
+
+    /// Milliseconds until somebody takes a task, and their standard deviation.
+    fn delay(&mut self, task: Ix<Task>, class: Option<Ix<Class>>) -> (f64, f64) {
+        let core = self.core;
+        let state = core.tasks[task].state;
+        let (Some((line, stand)), Some(class)) = (core.stand(task), class) else {
+            return (0.0, 0.0);
+        };
+        if state == TaskState::Running || self.prospect(class).is_none() {
+            return (0.0, 0.0);
+        }
+        let Some(Some(prospect)) = self.prospects.get(&class) else {
+            return (0.0, 0.0);
+        };
+        let (work, tasks) = self.before(prospect, line, stand);
+        let mut delay = flows_off(&prospect.slots, work);
+        if let TaskState::BackedOff(until) = state {
+            delay = delay.max(until.since(core.now).as_secs_f64() * 1e3);
+        }
+        // Those before it are taken to be as hard to predict as it is itself.
+        let each = core.duration_of(core.tasks[task].derivation);
+        let spread = each.variance().sqrt() / each.mean() / tasks.max(1.0).sqrt();
+        (delay, delay * (UNKNOWN + spread.min(1.0)))
+    }
+
+    /// What the agents have to do before they come to this place: milliseconds, and how many tasks.
+    fn before(&self, prospect: &Prospect, line: Ix<Line>, stand: Stand) -> (f64, f64) {
+        let last = (std::cmp::Reverse(i32::MIN), u64::MAX);
+        let lines = &self.core.backlog.lines;
+        let path = &lines[line].path;
+        let sum = |stand: Stand, counts: &dyn Fn(&Line) -> bool| {
+            let lines = prospect.lines.iter();
+            let lines = lines.filter(|(ix, _)| counts(&self.core.backlog.lines[*ix]));
+            lines.fold((0.0, 0.0), |(work, tasks), (ix, share)| {
+                let load = self.waits_before(*ix, stand);
+                (work + load.0 * share, tasks + load.1 * share)
+            })
+        };
+        let urgent = self.core.config.policy.urgent;
+        if path.is_empty() || urgent.is_some_and(|from| stand.0.0 >= from) {
+            return sum(stand, &|_| true);
+        }
+        // Its group gets its share of what the agents do, or more if others have nothing to do.
+        let share = self.share_of(prospect, path);
+        let own = sum(stand, &|line| line.path == *path);
+        let first = urgent.map_or((0.0, 0.0), |from| {
+            let others = |line: &Line| line.path != *path;
+            sum((std::cmp::Reverse(from), u64::MAX), &others)
+        });
+        let all = sum(last, &|_| true);
+        let work = (first.0 + own.0 / share).min(all.0);
+        (work, first.1 + own.1)
+    }
+
+    /// What is counted in a line before a place, and does not run.
+    fn waits_before(&self, line: Ix<Line>, stand: Stand) -> (f64, f64) {
+        let all = self.sums[&line].before(stand);
+        let running = self.running.get(&line).map_or(&[][..], Vec::as_slice);
+        let at = running.partition_point(|(other, _)| *other < stand);
+        let runs = at.checked_sub(1).map(|at| running[at].1);
+        let runs = runs.unwrap_or_default();
+        let work = all.work.saturating_sub(runs.work);
+        let tasks = all.tasks.saturating_sub(runs.tasks);
+        (work as f64, tasks as f64)
+    }
+
+    /// What share of the agents a group has, beside those that have something to do.
+    fn share_of(&self, prospect: &Prospect, path: &[(String, u32)]) -> f64 {
+        let lines = prospect.lines.iter();
+        let paths = lines.map(|(ix, _)| &self.core.backlog.lines[*ix].path);
+        let paths: Vec<_> = paths.collect();
+        let mut share = 1.0;
+        for (at, (name, weight)) in path.iter().enumerate() {
+            let mut siblings = BTreeMap::from([(name.as_str(), *weight)]);
+            for other in &paths {
+                if let Some((name, weight)) = other.get(at)
+                    && other[..at]
+                        .iter()
+                        .map(|it| &it.0)
+                        .eq(path[..at].iter().map(|it| &it.0))
+                {
+                    siblings.insert(name, *weight);
+                }
+            }
+            let all: f64 = siblings
+                .values()
+                .map(|weight| f64::from((*weight).max(1)))
+                .sum();
+            share *= f64::from((*weight).max(1)) / all;
+        }
+        share
+    }
+
+    /// The longest chain that ends with a derivation, one of whose tasks is this.
+    fn chain(&mut self, derivation: Ix<Derivation>, task: Ix<Task>) -> Chain {
+        if self.core.tasks[task].state != TaskState::Blocked {
+            return self.root(derivation, task);
+        }
+        let mut path = vec![(derivation, 0)];
+        let mut entered: Index<u32, ()> = Index::default();
+        while let Some((ix, at)) = path.last_mut() {
+            let (ix, inputs) = (*ix, &self.core.derivations[*ix].inputs);
+            let Some(input) = inputs.get(*at) else {
+                path.pop();
+                let chain = self.longest(ix);
+                self.chains.insert(ix.0, chain);
+                continue;
+            };
+            *at += 1;
+            self.edges += 1;
+            let node = &self.core.outputs[*input];
+            let producer = node.producers.first().filter(|_| node.is_expected());
+            let Some(&producer) = producer else { continue };
+            if self.chains.contains_key(&producer.0) || self.edges > EDGES {
+                continue;
+            }
+            let task = self.core.foremost(producer);
+            match task.map(|task| (task, self.core.tasks[task].state)) {
+                Some((_, TaskState::Blocked)) => {
+                    if entered.insert(producer.0, ()).is_none() {
+                        path.push((producer, 0));
+                    }
+                }
+                Some((task, _)) => {
+                    let chain = self.root(producer, task);
+                    self.chains.insert(producer.0, chain);
+                }
+                None => {}
+            }
+        }
+        self.chains[&derivation.0]
+    }
+
+    /// The longest of the chains of a blocked derivation's inputs, and itself.
+    fn longest(&self, ix: Ix<Derivation>) -> Chain {
+        let own = self.core.duration_of(ix).at_speed(self.speed);
+        let row = &self.core.derivations[ix];
+        let nodes = row.inputs.iter().map(|input| &self.core.outputs[*input]);
+        let producers = nodes.filter(|node| node.is_expected());
+        let producers = producers.filter_map(|node| node.producers.first());
+        let mut longest: Option<Chain> = None;
+        let mut complete = true;
+        for producer in producers {
+            let Some(chain) = self.chains.get(&producer.0) else {
+                complete = false;
+                continue;
+            };
+            complete &= chain.complete;
+            let rank = |chain: &Chain| (chain.never, chain.mean);
+            if longest.is_none_or(|longest| rank(chain) > rank(&longest)) {
+                longest = Some(*chain);
+            }
+        }
+        let root = self.core.foremost(ix).unwrap_or(Ix::new(u32::MAX));
+        let longest = longest.unwrap_or(Chain {
+            mean: 0.0,
+            variance: 0.0,
+            root,
+            never: false,
+            complete,
+        });
+        Chain {
+            mean: longest.mean + own.mean(),
+            variance: longest.variance + own.variance(),
+            complete,
+            ..longest
+        }
+    }
+
+    /// A chain that begins with a derivation: it runs, or somebody may take it.
+    fn root(&mut self, ix: Ix<Derivation>, task: Ix<Task>) -> Chain {
+        let attempt = self.core.attempt_of(task);
+        let own = match attempt {
+            Some(attempt) => self.core.left_of(attempt),
+            None => self.core.duration_of(ix).at_speed(self.speed),
+        };
+        let never = attempt.is_none() && self.class_of(task).is_none();
+        Chain {
+            mean: own.mean(),
+            variance: own.variance(),
+            root: task,
+            never,
+            complete: true,
+        }
+    }
+}
+
+/// Whether an agent gets builds.
+fn works(agent: &Agent) -> bool {
+    agent.is_present() && !agent.record.paused && agent.capacity.parallel > 0
+}
+
+/// When so much work is done: slots with the moment at which each is free, in order, and what it then does in a unit of time.
+fn flows_off(slots: &[(f64, f64)], mut work: f64) -> f64 {
+    let (mut at, mut rate) = (0.0, 0.0);
+    for (free, more) in slots {
+        let until = (free - at) * rate;
+        if rate > 0.0 && until >= work {
+            break;
+        }
+        work -= until;
+        at = *free;
+        rate += more;
+    }
+    if rate > 0.0 { at + work / rate } else { at }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::flows_off;
+
+    #[test]
+    fn work_flows_off_through_slots_as_they_become_free() {
+        let slots = [(0.0, 1.0), (10.0, 1.0), (40.0, 2.0)];
+        for (work, at) in [
+            (0.0, 0.0),
+            (5.0, 5.0),
+            (10.0, 10.0),
+            (30.0, 20.0),
+            (78.0, 42.0),
+        ] {
+            assert!((flows_off(&slots, work) - at).abs() < 1e-9, "{work}");
+        }
+        assert!((flows_off(&[(7.0, 3.0)], 0.0) - 7.0).abs() < 1e-9);
+    }
+}

@@ -24,7 +24,7 @@ use crate::slab::Ix;
 use crate::tables::{Agent, Attempt, Build, Derivation, Index, Task, TaskState};
 
 /// How many edges of the graph are followed for one question, however many builds it is about.
-const EDGES: usize = 50_000;
+const EDGES: usize = 25_000;
 /// Everything is a tenth off, for reasons that nobody knows.
 const UNKNOWN: f64 = 0.1;
 

@@ -134,6 +134,8 @@ pub enum BuildAction {
 pub enum BuildsCommand {
     /// List builds in the order of their UUIDs, which is that of their submission unless UUIDs were given
     List(BuildsList),
+    /// Say when unfinished builds will have ended, as far as can be told
+    Eta(BuildsEta),
 }
 
 /// `grange builds list`.
@@ -155,6 +157,27 @@ pub struct BuildsList {
     /// Only those behind this one: the last of the page before
     #[arg(long, value_name = "UUID")]
     pub after: Option<BuildId>,
+}
+
+/// `grange builds eta`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The median, and what nine of ten such builds do not exceed, from what builds of the same packages took \
+        before, and from what else there is to do. Builds that come later and go before are not foreseen.\n\n\
+        Example:\n  grange builds eta 01938f4e-6b1c-7c3e-9f5b-0c2d8e4f6a10"
+)]
+pub struct BuildsEta {
+    /// Which builds [default: all unfinished ones, those that run first]
+    #[arg(value_name = "UUID")]
+    pub builds: Vec<BuildId>,
+    /// Without UUIDs: at most so many
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 100,
+        conflicts_with = "builds"
+    )]
+    pub limit: usize,
 }
 
 fn parse_state(text: &str) -> Result<BuildState, String> {

@@ -13,7 +13,7 @@ mod values;
 pub use agents::{AgentAction, AgentArgs, AgentNew, AgentsCommand, PasswordCommand};
 pub use artifacts::{ArtifactsCommand, ArtifactsPrune};
 pub use build::{
-    BuildAction, BuildArgs, BuildOptions, BuildsCommand, BuildsList, FetchArgs, Target,
+    BuildAction, BuildArgs, BuildOptions, BuildsCommand, BuildsEta, BuildsList, FetchArgs, Target,
 };
 pub use history::HistoryCommand;
 pub use keys::KeyCommand;

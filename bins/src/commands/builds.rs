@@ -2,6 +2,7 @@
 
 use grange_interfaces::message::{BuildFilter, BuildSummary};
 
+use super::eta;
 use crate::cli::{BuildsCommand, Global, tags};
 use crate::connect::connect;
 use crate::failure::Exit;
@@ -12,7 +13,10 @@ pub(super) async fn run(
     command: BuildsCommand,
     output: Output,
 ) -> anyhow::Result<Exit> {
-    let BuildsCommand::List(args) = command;
+    let args = match command {
+        BuildsCommand::List(args) => args,
+        BuildsCommand::Eta(args) => return eta::run(global, args, output).await,
+    };
     let (client, _) = connect(global).await?;
     let filter = BuildFilter {
         state: args.state,

@@ -6,6 +6,7 @@ mod build;
 mod builds;
 mod completions;
 mod derivation;
+mod eta;
 mod fetch;
 mod history;
 mod key;

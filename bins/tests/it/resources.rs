@@ -69,6 +69,21 @@ fn a_build_says_what_it_waits_for_and_whose_turn_it_is() {
         .stdout;
     assert!(text.contains("it waits in the end for"), "{text}");
 
+    let eta = coordinator.grange(&["builds", "eta", "--json"]).expect(0);
+    let [first, last] = &eta.json()[..] else {
+        panic!("{}", eta.stdout);
+    };
+    assert_eq!(
+        (&first["state"], &last["state"]),
+        (&"ready".into(), &"blocked".into())
+    );
+    assert_eq!(last["build"], user);
+    let reason = last["reason"].as_str().unwrap();
+    assert!(
+        reason.contains("it waits for first.drv: no agent is present"),
+        "{reason}"
+    );
+
     // One is, which has not enough for both.
     let memory = ["--resource", "memory=6G"];
     let one = submit(&coordinator, &[&memory[..], &[&first_file]].concat());
@@ -87,6 +102,10 @@ fn a_build_says_what_it_waits_for_and_whose_turn_it_is() {
     assert!(says(&said["remedies"], "the end of a build"), "{said:#}");
     let shown = coordinator.grange(&["agents", "list", "--json"]).expect(0);
     assert_eq!(shown.json()[0]["used"]["memory"], 6_u64 << 30);
+
+    let eta = coordinator.grange(&["builds", "eta", &one, &two]).expect(0);
+    assert!(eta.stdout.contains("HALF BY"), "{}", eta.stdout);
+    assert_eq!(eta.stdout.lines().count(), 3, "{}", eta.stdout);
 
     // What is asked for in vain.
     let (_, huge_file) = store.shell("huge", "echo > $out", &[]);

@@ -1,7 +1,8 @@
 //! Builds, as their submitter sees them.
 
 use grange_interfaces::message::{
-    Answer, BuildFilter, BuildSummary, BuildView, FactView, ItemView, Message, Submission,
+    Answer, BuildFilter, BuildSummary, BuildView, EtaView, FactView, ItemView, MAX_ETAS, Message,
+    Submission,
 };
 use grange_model::{BuildId, FactNumber};
 
@@ -34,6 +35,23 @@ impl Client {
             page: PAGE,
             more: true,
         }
+    }
+
+    /// When builds will have ended, in order. Asked in several messages, between which time passes.
+    ///
+    /// # Errors
+    ///
+    /// See above.
+    pub async fn etas(&self, builds: &[BuildId]) -> Result<Vec<EtaView>, ClientError> {
+        let mut etas = Vec::new();
+        for builds in builds.chunks(MAX_ETAS as usize) {
+            let (asked, builds) = (builds.len(), builds.to_vec());
+            match self.ask(Message::Etas { builds }).await? {
+                Answer::Etas(views) if views.len() == asked => etas.extend(views),
+                _ => return Err(ClientError::Answer { question: "Etas" }),
+            }
+        }
+        Ok(etas)
     }
 
     /// Cancels builds. The answers are in order: what had ended before says so.

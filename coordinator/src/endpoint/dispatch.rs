@@ -177,6 +177,7 @@ impl CoordinatorEndpoint {
             Message::Held => self.held().await,
             Message::Prune(request) => self.prune(request).await,
             Message::Sweep { delete } => self.sweep_view(delete).await,
+            Message::Etas { builds } => self.etas(builds).await,
             Message::History { after, limit } => self.history(after, limit).await,
             Message::ImportHistory { packages } => self.import_history(packages).await,
             _ => Err(Refusal::new(Fault::Forbidden, "this is for agents to say")),

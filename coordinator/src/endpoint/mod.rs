@@ -4,6 +4,7 @@ mod agent_calls;
 mod artifacts;
 mod builds;
 mod dispatch;
+mod eta;
 mod facts;
 mod history;
 mod items;

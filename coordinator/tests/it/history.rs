@@ -3,6 +3,7 @@
 use grange_coordinator::client::ClientError;
 use grange_interfaces::Fault;
 use grange_interfaces::message::{Message, PackageHistory, SpreadView};
+use grange_model::{BuildId, BuildState};
 
 use crate::farm::{Farm, derivation};
 
@@ -74,4 +75,48 @@ async fn an_unfinished_build_says_what_it_will_take() {
     assert_eq!((predicted.samples, &*predicted.source), (4, "package"));
     assert_eq!(predicted.duration_p90_ms, 60_000);
     assert_eq!(predicted.memory_p90, None);
+}
+
+#[tokio::test]
+async fn builds_say_when_they_will_have_ended() {
+    let farm = Farm::new().await;
+    let package = |name| package(name, 16);
+    let packages = [package("one"), package("two")];
+    farm.client.import_history(&packages).await.unwrap();
+    let (one, two) = (derivation("one", &[]), derivation("two", &[]));
+    let builds = farm.submit(&[&one, &two]).await;
+    let unknown = BuildId(uuid::Uuid::from_u128(7));
+    let all = [&builds[..], &[unknown]].concat();
+    let etas = farm.client.etas(&all).await.unwrap();
+    assert_eq!(
+        (etas[0].p50_ms, &*etas[0].reason),
+        (None, "no agent is present")
+    );
+    assert_eq!((etas[2].state, etas[2].p50_ms), (None, None));
+    assert!(
+        etas[2].reason.contains("not among the unfinished"),
+        "{:?}",
+        etas[2]
+    );
+
+    let mut agent = farm.agent().await;
+    agent.take().await;
+    let etas = farm.client.etas(&all).await.unwrap();
+    assert_eq!(etas[0].state, Some(BuildState::Running));
+    assert_eq!(etas[1].derivation, Some(two.path.to_string()));
+    let (first, second) = (etas[0].p50_ms.unwrap(), etas[1].p50_ms.unwrap());
+    assert!((50_000..=60_000).contains(&first), "{first}");
+    // There is room for it, and it has only to be asked for.
+    assert!((59_000..=61_000).contains(&second), "{second}");
+    assert!(etas[1].p90_ms.unwrap() >= second);
+
+    let builds = vec![unknown; 101];
+    let many = farm.endpoint.call(
+        &grange_interfaces::Peer::Local,
+        Message::Etas { builds },
+        None,
+    );
+    assert_eq!(many.await.err().unwrap().fault, Fault::Caller);
+    // The client sends several messages.
+    assert_eq!(farm.client.etas(&[unknown; 101]).await.unwrap().len(), 101);
 }

@@ -63,6 +63,7 @@ fn operators(agent: AgentId) -> Vec<Message> {
         Message::Held,
         Message::Prune(Default::default()),
         Message::Sweep { delete: true },
+        Message::Etas { builds: Vec::new() },
         Message::History {
             after: None,
             limit: 1,

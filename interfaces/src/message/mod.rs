@@ -22,8 +22,8 @@ pub use artifacts::{Held, HeldView, PruneRequest, PruneView, PrunedItem, SweepVi
 pub use client::{BuildFilter, BuildRequest, ItemUpload, Submission};
 pub use history::{MAX_PACKAGES, PackageHistory, PredictionView, SpreadView};
 pub use views::{
-    AgentView, AttemptView, BuildSummary, BuildView, CauseView, Counts, ItemView, OutputView,
-    RootView, SetupFailureView,
+    AgentView, AttemptView, BuildSummary, BuildView, CauseView, Counts, EtaView, ItemView,
+    MAX_ETAS, OutputView, RootView, SetupFailureView,
 };
 
 use grange_model::{AgentId, AttemptId, BuildId, FactNumber, Tags};
@@ -243,6 +243,11 @@ pub enum Message {
         /// At most so many; at most [`MAX_PACKAGES`].
         limit: u32,
     },
+    /// When builds will have ended. From version 3 on.
+    Etas {
+        /// At most [`MAX_ETAS`].
+        builds: Vec<BuildId>,
+    },
     /// Takes the place of what is known of these packages on these systems: all of them, or none if one cannot be. From version
     /// 3 on.
     ImportHistory {
@@ -287,7 +292,7 @@ impl Message {
             | Self::TagAgent { .. }
             | Self::DeleteAgent { .. } => 1,
             Self::Obtain { .. } | Self::Held | Self::Prune(_) | Self::Sweep { .. } => 2,
-            Self::History { .. } | Self::ImportHistory { .. } => 3,
+            Self::Etas { .. } | Self::History { .. } | Self::ImportHistory { .. } => 3,
         }
     }
 }
@@ -372,6 +377,8 @@ pub enum Answer {
     Pruned(PruneView),
     /// To [`Message::Sweep`].
     Swept(SweepView),
+    /// To [`Message::Etas`]: one for each, in order.
+    Etas(Vec<EtaView>),
     /// To [`Message::History`].
     History {
         /// In order.

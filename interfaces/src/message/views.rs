@@ -95,6 +95,31 @@ pub struct BuildView {
     pub outputs: Vec<OutputView>,
 }
 
+/// Of how many builds one message asks when they will have ended.
+pub const MAX_ETAS: u32 = 100;
+
+/// When a build will have ended: as far as can be told, none of this binds anybody.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EtaView {
+    /// Which.
+    pub build: BuildId,
+    /// The derivation's path; none if the build is not among the unfinished ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub derivation: Option<String>,
+    /// Where it stands; none if it is not among the unfinished ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<BuildState>,
+    /// Milliseconds from now: by then it has ended as likely as not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p50_ms: Option<u64>,
+    /// Milliseconds from now: by then it has ended in nine cases of ten.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p90_ms: Option<u64>,
+    /// What keeps it from ever ending, or makes this uncertain, in words; else empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
 /// What others wait for, and that waits for no other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RootView {

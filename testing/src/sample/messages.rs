@@ -2,8 +2,8 @@
 
 use grange_interfaces::message::{
     Admission, AgentView, Answer, Assignment, AttemptView, BuildFilter, BuildRequest, BuildSummary,
-    BuildView, Capacity, CauseView, Counts, ExchangeAnswer, ExchangeRequest, FactView, Health,
-    Held, HeldAttempt, HeldView, ItemUpload, ItemView, JobAnswer, Message, OutputView,
+    BuildView, Capacity, CauseView, Counts, EtaView, ExchangeAnswer, ExchangeRequest, FactView,
+    Health, Held, HeldAttempt, HeldView, ItemUpload, ItemView, JobAnswer, Message, OutputView,
     PackageHistory, Phase, PredictionView, PruneRequest, PruneView, PrunedItem, Report,
     ReportedOutput, RootView, SetupFailureView, SpreadView, Submission, SweepView,
 };
@@ -262,6 +262,9 @@ pub fn messages() -> Vec<Message> {
             delete: true,
         }),
         Message::Sweep { delete: true },
+        Message::Etas {
+            builds: vec![build()],
+        },
         Message::History {
             after: Some(("hello".into(), "x86_64-linux".into())),
             limit: 1_000,
@@ -528,6 +531,14 @@ pub fn answers() -> Vec<Answer> {
             unreferenced: held_bytes(1),
             deleted: true,
         }),
+        Answer::Etas(vec![EtaView {
+            build: build(),
+            derivation: Some(DRV.into()),
+            state: Some(BuildState::Blocked),
+            p50_ms: Some(90_000),
+            p90_ms: Some(210_000),
+            reason: "not all that it waits for was looked at".into(),
+        }]),
         Answer::History {
             packages: packages(),
             more: true,

@@ -68,6 +68,10 @@ pub async fn asking_again_is_answered_again(bench: &impl EndpointBench) {
             ..PruneRequest::default()
         }),
         Message::Sweep { delete: false },
+        // Of builds that have ended time says nothing.
+        Message::Etas {
+            builds: vec![build],
+        },
         Message::History {
             after: None,
             limit: 10,

@@ -176,6 +176,7 @@ impl Core {
             return agents.next();
         };
         let candidate = self.candidate(task)?;
+        let local = self.local_bytes(self.tasks[task].derivation);
         let fits = agents.take(self.lookahead()).map(|ix| {
             let agent = &self.agents[ix];
             let seat = Seat {
@@ -184,6 +185,11 @@ impl Core {
                 tags: &agent.record.tags,
                 health: agent.health,
                 room: self.room(ix).map_or(0, |room| room.now),
+                speed: agent.speed(),
+                local_bytes: local
+                    .iter()
+                    .find(|(other, _)| *other == ix)
+                    .map_or(0, |it| it.1),
             };
             (placement.fit(&candidate, &seat), ix)
         });
@@ -278,6 +284,7 @@ impl Core {
             self.groups.begin(group, speed, self.now, self.now);
         }
         self.tasks[task].attempts.push(attempt);
+        self.has_inputs(agent, self.tasks[task].derivation);
         #[cfg(grange_bugs)]
         let stays = self.has_bug(crate::Bug::TwoAgents) && self.tasks[task].attempts.len() < 2;
         #[cfg(not(grange_bugs))]

@@ -197,6 +197,7 @@ impl Core {
             ("asks", self.asks.len()),
             ("kinds", self.kinds.len()),
             ("lines", self.backlog.lines.len()),
+            ("outputs that agents have", self.local.len()),
             ("groups at work", usize::from(!self.groups.are_idle())),
         ];
         let kept = rows.iter().filter(|(_, rows)| *rows > 0);

@@ -279,6 +279,7 @@ impl Core {
             self.ambiguous -= usize::from(node.ambiguous);
             self.names.outputs.remove(digest, ix);
             self.outputs.remove(ix);
+            self.local.forget(ix);
         }
     }
 

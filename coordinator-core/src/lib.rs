@@ -52,6 +52,7 @@ mod io;
 mod kind;
 mod ledger;
 mod load;
+mod local;
 mod lognormal;
 mod look;
 mod machine;
@@ -91,7 +92,8 @@ pub use io::{
 pub use load::{Loading, Start};
 pub use machine::Core;
 pub use policy::{
-    ByCriticalPath, ByPriority, ByTags, Candidate, Order, Placement, Policy, Seat, Share,
+    ByCriticalPath, ByLocality, ByPriority, BySpeed, ByTags, Candidate, Order, Placement, Policy,
+    Seat, Share,
 };
 pub use predict::{Prediction, Source};
 pub use prune::MAX_PRUNED;

@@ -13,6 +13,7 @@ use crate::io::{Effect, Input, LookupId, Reply, Ticket, TimerReason};
 use crate::kind::Kind;
 use crate::ledger::Ledger;
 use crate::load::Start;
+use crate::local::Local;
 use crate::names::Names;
 use crate::queue::Classes;
 use crate::recent::Recent;
@@ -60,6 +61,8 @@ pub struct Core {
     pub(crate) timers: BTreeSet<(Timestamp, TimerReason, u32)>,
     /// What builds have taken so far.
     pub(crate) history: History,
+    /// Which agents have what.
+    pub(crate) local: Local,
     /// How much there is to do.
     pub(crate) backlog: Backlog,
     /// What remains to be done after each derivation.
@@ -77,6 +80,8 @@ impl Core {
         #[cfg(grange_bugs)]
         let ledger = ledger.with_bug(config.bug);
         let remaining = Remaining::new(config.policy.needs_remaining());
+        let placement = config.policy.placement.as_ref();
+        let local = Local::new(placement.is_some_and(|it| it.needs_local_bytes()));
         Self {
             config,
             now: Timestamp::default(),
@@ -103,6 +108,7 @@ impl Core {
             to_answer: BTreeSet::new(),
             timers: BTreeSet::new(),
             history: History::default(),
+            local,
             backlog: Backlog::new(),
             remaining,
             identifiers: Identifiers::new(start.seed),

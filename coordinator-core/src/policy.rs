@@ -45,6 +45,11 @@ pub struct Seat<'a> {
     pub health: Health,
     /// How many builds it can run at once beside those that it has.
     pub room: u32,
+    /// How fast it says that it is, in thousandths; 1,000 if it does not.
+    pub speed: u32,
+    /// How many bytes of the build's inputs it has, as far as is known: it made them, or was given a build that needs them. 0
+    /// unless the placement [needs it](Placement::needs_local_bytes).
+    pub local_bytes: u64,
 }
 
 /// Which of two builds comes first.
@@ -79,6 +84,35 @@ pub trait Placement: fmt::Debug + Send + Sync {
     /// How well the build would sit there: the higher, the better. Of equals, the agent that has most
     /// room gets it.
     fn fit(&self, candidate: &Candidate<'_>, seat: &Seat<'_>) -> i64;
+
+    /// Whether it looks at [`Seat::local_bytes`].
+    fn needs_local_bytes(&self) -> bool {
+        false
+    }
+}
+
+/// The agent that has most of the build's inputs, by bytes: it fetches least.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ByLocality;
+
+impl Placement for ByLocality {
+    fn fit(&self, _: &Candidate<'_>, seat: &Seat<'_>) -> i64 {
+        i64::try_from(seat.local_bytes).unwrap_or(i64::MAX)
+    }
+
+    fn needs_local_bytes(&self) -> bool {
+        true
+    }
+}
+
+/// The fastest agent.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BySpeed;
+
+impl Placement for BySpeed {
+    fn fit(&self, _: &Candidate<'_>, seat: &Seat<'_>) -> i64 {
+        seat.speed.into()
+    }
 }
 
 /// Who shares what agents can do.

@@ -123,7 +123,7 @@ impl Core {
     }
 
     fn succeeded(&mut self, ix: Ix<Attempt>, items: Vec<ItemRecord>, summary: AttemptSummary) {
-        let task = self.attempts[ix].task;
+        let Attempt { task, agent, .. } = self.attempts[ix];
         let derivation = self.tasks[task].derivation;
         let nodes = self.derivations[derivation].outputs.clone();
         let kind = Arc::clone(&self.derivations[derivation].kind);
@@ -133,6 +133,7 @@ impl Core {
         // before what others have.
         for ((node, name), item) in nodes.iter().zip(&kind.outputs).zip(items) {
             let output = item.item.digest;
+            self.has_made(agent, *node, item.nar_size);
             let canonical = self.outputs[*node].presence != Presence::Available;
             #[cfg(grange_bugs)]
             let canonical =

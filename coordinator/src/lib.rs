@@ -29,7 +29,8 @@ pub use clock::SystemClock;
 pub use config::{CoordinatorConfig, Limits as DefaultLimits, TokenHash};
 pub use follow::{MissingInputs, Reopen};
 pub use grange_coordinator_core::{
-    ByCriticalPath, ByPriority, ByTags, Candidate, Order, Placement, Policy, Seat, Share,
+    ByCriticalPath, ByLocality, ByPriority, BySpeed, ByTags, Candidate, Order, Placement, Policy,
+    Seat, Share,
 };
 pub use grange_recording::{RecordingFile, Sink};
 pub use handle::Stopped;

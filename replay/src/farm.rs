@@ -15,6 +15,7 @@ use crate::config::{END_MS, YEAR_MS};
 use crate::copies::Copies;
 use crate::fleet::Fleet;
 use crate::floors::Floors;
+use crate::forecast;
 use crate::outcome::{Built, Outcome};
 use crate::policies::Rules;
 use crate::shell::Shell;
@@ -107,11 +108,13 @@ pub fn check(workload: &Workload, fleet: &Fleet) -> Result<(), ReplayError> {
 enum Event {
     Ended { agent: usize, attempt: AttemptId },
     Submitted { number: usize },
+    Asked,
 }
 
 struct Farm<'a> {
     workload: &'a Workload,
     floors: Option<Floors>,
+    forecast_every: Option<Duration>,
     shell: Shell,
     begun: Timestamp,
     agents: Vec<Agent>,
@@ -139,14 +142,18 @@ impl<'a> Farm<'a> {
             let at = milliseconds(submission.at);
             Reverse((at, Event::Submitted { number }))
         });
+        let asked = rules
+            .forecast_every
+            .map(|every| Reverse((milliseconds(every), Event::Asked)));
         Self {
             workload,
             floors: rules.floors,
+            forecast_every: rules.forecast_every,
             begun: shell.now(),
             shell,
             agents: agents.collect(),
             waiting: HashMap::new(),
-            events: events.collect(),
+            events: events.chain(asked).collect(),
             made: vec![None; workload.products()],
             outcome: Outcome::default(),
         }
@@ -213,6 +220,18 @@ impl<'a> Farm<'a> {
                 self.shell.hand_in(Input::Submit { ticket, builds });
             }
             Event::Ended { agent, attempt } => self.ended(agent, attempt),
+            Event::Asked => self.ask(),
+        }
+    }
+
+    /// Asks when builds will have ended, and once more later if anything else is to happen until then.
+    fn ask(&mut self) {
+        let now = self.now();
+        let forecasts = forecast::ask(self.shell.core(), self.workload, now);
+        self.outcome.forecasts.extend(forecasts);
+        if let Some(every) = self.forecast_every.filter(|_| !self.events.is_empty()) {
+            let at = now.saturating_add(milliseconds(every).max(1));
+            self.events.push(Reverse((at, Event::Asked)));
         }
     }
 

@@ -1,5 +1,6 @@
 //! What came of a replay.
 
+use crate::forecast::Forecast;
 use crate::shell::Spent;
 
 /// Everything that was built, and when.
@@ -9,6 +10,8 @@ pub struct Outcome {
     pub built: Vec<Built>,
     /// Milliseconds of attempts that were given up: another had made the same fixed output meanwhile.
     pub wasted_ms: u64,
+    /// What the core said of builds before they ended, if it was asked.
+    pub forecasts: Vec<Forecast>,
     /// What the core took.
     pub spent: Spent,
 }

@@ -1,6 +1,7 @@
 //! Policies by name.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use grange_coordinator_core::{
     ByCriticalPath, ByPriority, ByTags, Candidate, Order, Placement, Policy, Seat,
@@ -55,6 +56,8 @@ pub struct Rules {
     pub policy: Policy,
     /// None: all builds may go wherever their systems are.
     pub floors: Option<Floors>,
+    /// How often the core is asked when some builds will have ended. None: it is not asked.
+    pub forecast_every: Option<Duration>,
 }
 
 impl From<Policy> for Rules {
@@ -62,6 +65,7 @@ impl From<Policy> for Rules {
         Self {
             policy,
             floors: None,
+            forecast_every: None,
         }
     }
 }

@@ -112,6 +112,9 @@ pub struct SimulateArgs {
         default_value = "priority,critical-path+fastest+floors,predicted-path+fastest+predicted-floors"
     )]
     pub policy: Vec<String>,
+    /// Ask the farm this often when some of its builds will have ended, and say how far that came true
+    #[arg(long, value_name = "D", value_parser = parse_duration)]
+    pub eta_every: Option<Duration>,
     /// Draw who built what when, as SVG; with several policies the last one
     #[arg(long, value_name = "FILE")]
     pub gantt: Option<PathBuf>,

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use grange_replay::{
-    Bounds, Choice, Copies, Durations, Fleet, Graph, Machine, Predictions, Speeds, Summary,
-    Workload, check, gantt, replay,
+    Bounds, Calibration, Choice, Copies, Durations, Fleet, Graph, Machine, Predictions, Speeds,
+    Summary, Workload, check, gantt, replay,
 };
 use serde_json::{Value, json};
 
@@ -63,13 +63,25 @@ pub(super) fn run(args: &SimulateArgs, output: Output) -> anyhow::Result<Exit> {
     }
     let mut last = None;
     for choice in &choices {
-        let rules = choice.rules(&workload, &fleet, &predictions);
+        let mut rules = choice.rules(&workload, &fleet, &predictions);
+        rules.forecast_every = args.eta_every;
         let outcome = replay(&workload, &fleet, rules, processor_time)
             .with_context(|| format!("cannot simulate {}", choice.name()))?;
         let summary = Summary::new(&workload, &fleet, bounds, &outcome);
+        let calibration = Calibration::new(&workload, &outcome);
         if output.is_json() {
-            let value = value(choice.name(), &workload, &fleet, &summary);
+            let mut value = value(choice.name(), &workload, &fleet, &summary);
+            if let Some(calibration) = calibration {
+                value["eta"] = json!({
+                    "forecasts": calibration.forecasts,
+                    "by_p50": calibration.by_p50,
+                    "by_p90": calibration.by_p90,
+                    "factor": calibration.factor,
+                });
+            }
             output.value(&value, |_| String::new())?;
+        } else if let Some(calibration) = calibration {
+            output.line(&forecasts(choice.name(), &calibration))?;
         }
         rows.push(row(choice.name(), &summary));
         last = Some((choice, outcome));
@@ -83,6 +95,18 @@ pub(super) fn run(args: &SimulateArgs, output: Output) -> anyhow::Result<Exit> {
         note(&format!("{file} shows {}", choice.name()));
     }
     Ok(Exit::Done)
+}
+
+fn forecasts(policy: &str, calibration: &Calibration) -> String {
+    let percent = |share: f64| 100.0 * share;
+    format!(
+        "{policy}: of {} builds that were asked, {:.0} % had ended by the median that was forecast, {:.0} % by the 0.9 quantile; \
+         half of them took {:.2} times as long or less, and as short or more",
+        calibration.forecasts,
+        percent(calibration.by_p50),
+        percent(calibration.by_p90),
+        calibration.factor
+    )
 }
 
 /// Where the picture goes.

@@ -54,6 +54,8 @@ pub struct ConfigFile {
 pub struct PolicySection {
     /// What goes first, the first of them before the others: `priority`, `critical-path`. None of them: the oldest.
     pub order: Option<Vec<String>>,
+    /// Which of several agents that wait gets a build: `most-room`, `locality` or `speed`.
+    pub placement: Option<String>,
     /// Keys of tags whose values name groups that share the agents, from the outermost in.
     pub share: Option<Vec<String>>,
     /// Weights of such groups, by their values with `/` between them.

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use grange_coordinator::{
-    ByCriticalPath, ByPriority, ByTags, CoordinatorConfig, Order, Policy, RecordingFile, Upstreams,
+    ByCriticalPath, ByLocality, ByPriority, BySpeed, ByTags, CoordinatorConfig, Order, Policy,
+    RecordingFile, Upstreams,
 };
 use grange_derivation::StoreDir;
 use grange_interfaces::{Claim, Datastore};
@@ -300,6 +301,16 @@ fn policy(policy: &mut Policy, section: PolicySection) -> anyhow::Result<()> {
         });
         policy.order = orders.collect::<anyhow::Result<_>>()?;
     }
+    policy.placement = match section.placement.as_deref() {
+        None | Some("most-room") => None,
+        Some("locality") => Some(Arc::new(ByLocality)),
+        Some("speed") => Some(Arc::new(BySpeed)),
+        Some(name) => {
+            return Err(failure::config(format!(
+                "policy.placement: `{name}` is unknown; there are most-room, locality and speed"
+            )));
+        }
+    };
     if let Some(keys) = section.share.filter(|keys| !keys.is_empty()) {
         let weights = section.weights.into_iter().map(|(path, weight)| {
             let values: Vec<_> = path.split('/').map(str::to_owned).collect();
@@ -340,7 +351,7 @@ mod tests {
     fn flags_count_more_than_the_file_and_the_file_more_than_defaults() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("coordinator.toml");
-        let text = "state-dir = \"/x\"\nrecord = \"farm.record\"\nrecord-max = 7\nlisten = [\"127.0.0.1:1\"]\n[farm]\nlease = \"10s\"\nmax-log = 5\nsweep-every = \"2d\"\n[policy]\norder = [\"priority\", \"critical-path\"]\nshare = [\"team\", \"user\"]\nweights = { \"a/b\" = 3 }\nurgent = 9\npreempt-after = \"5s\"\n";
+        let text = "state-dir = \"/x\"\nrecord = \"farm.record\"\nrecord-max = 7\nlisten = [\"127.0.0.1:1\"]\n[farm]\nlease = \"10s\"\nmax-log = 5\nsweep-every = \"2d\"\n[policy]\norder = [\"priority\", \"critical-path\"]\nplacement = \"locality\"\nshare = [\"team\", \"user\"]\nweights = { \"a/b\" = 3 }\nurgent = 9\npreempt-after = \"5s\"\n";
         std::fs::write(&file, text).unwrap();
         let mut flags = Flags {
             config: Some(file),
@@ -354,6 +365,8 @@ mod tests {
         assert_eq!(settings.coordinator.max_log, 5);
         let policy = &settings.coordinator.policy;
         assert!(policy.share.is_some());
+        let placement = policy.placement.as_ref();
+        assert!(placement.is_some_and(|it| it.needs_local_bytes()));
         let needs = policy.order.iter().map(|order| order.needs_remaining());
         assert_eq!(needs.collect::<Vec<_>>(), [false, true]);
         assert_eq!((policy.urgent, policy.patience), (Some(9), 32));
@@ -389,6 +402,7 @@ mod tests {
             ("[farm]\nsweep-after = \"0s\"", "farm.sweep-after"),
             ("[policy]\nweights = { a = 1 }", "policy.share"),
             ("[policy]\norder = [\"luck\"]", "policy.order: `luck`"),
+            ("[policy]\nplacement = \"luck\"", "policy.placement: `luck`"),
             (
                 "[policy]\nshare = [\"team\"]\nweights = { \"a/b\" = 1 }",
                 "policy.weights",

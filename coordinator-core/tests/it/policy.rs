@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use grange_coordinator_core::{Candidate, Config, Order, Placement, Policy, Seat};
+use grange_coordinator_core::{
+    Assignment, ByLocality, BySpeed, Candidate, Capacity, Config, Order, Placement, Policy, Reply,
+    Report, Seat,
+};
 use grange_model::BuildSpec;
 
 use crate::world::World;
@@ -105,4 +108,78 @@ fn a_placement_sees_no_more_agents_than_lookahead() {
         world.told(waiting[2]).map(|told| told.assign.len()),
         Some(1)
     );
+}
+
+/// It has made an output of so many bytes.
+fn succeed_with(world: &mut World, agent: u128, assigned: &Assignment, bytes: u64) {
+    let Report::Succeeded {
+        mut outputs,
+        log,
+        usage,
+    } = world.success(assigned, 1)
+    else {
+        panic!("a success");
+    };
+    outputs[0].nar_size = bytes;
+    let report = Report::Succeeded {
+        outputs,
+        log,
+        usage,
+    };
+    assert_eq!(world.report(agent, assigned.attempt, report), Reply::Done);
+}
+
+#[test]
+fn whoever_has_most_of_the_inputs_gets_the_build() {
+    let mut world = World::with(Config {
+        policy: Policy {
+            placement: Some(Arc::new(ByLocality)),
+            ..Policy::default()
+        },
+        ..Config::default()
+    });
+    world.store(&[
+        drv("small"),
+        drv("large"),
+        drv("both").needs("small").needs("large"),
+        drv("again").needs("small").needs("large"),
+        drv("other").needs("large"),
+    ]);
+    for (number, name) in (1..).zip(["small", "large", "both", "again", "other"]) {
+        world.build(spec(number, name));
+    }
+    let small = world.take_one(1);
+    let large = world.take_one(2);
+    assert_eq!(small.derivation.name, "small");
+    succeed_with(&mut world, 1, &small, 10);
+    // Both wait; the first has more room.
+    let first = world.exchange(1, capacity(8), &[], 60_000);
+    let second = world.exchange(2, capacity(3), &[large.attempt], 60_000);
+    succeed_with(&mut world, 2, &large, 1_000);
+    let names = |world: &mut World, ticket| {
+        let told = world.told(ticket).map(|told| told.assign);
+        let names = told.into_iter().flatten().map(|it| it.derivation.name);
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(names(&mut world, second), ["both", "again", "other"]);
+    assert_eq!(names(&mut world, first), [""; 0]);
+}
+
+#[test]
+fn the_fastest_gets_the_build() {
+    let mut world = world(Policy {
+        placement: Some(Arc::new(BySpeed)),
+        ..Policy::default()
+    });
+    let waiting = [1_000, 4_000, 0].map(|speed| {
+        let number = u128::from(speed) + 1;
+        let capacity = Capacity {
+            speed,
+            ..capacity(if speed == 4_000 { 1 } else { 9 })
+        };
+        world.exchange_new(number, capacity)
+    });
+    world.build(spec(1, "a"));
+    let got = waiting.map(|ticket| world.told(ticket).is_some());
+    assert_eq!(got, [false, true, false]);
 }

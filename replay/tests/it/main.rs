@@ -6,6 +6,7 @@ mod bounds;
 mod durations;
 mod farms;
 mod fleets;
+mod forecasts;
 mod graphs;
 mod predictions;
 mod recorded;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grange_coordinator_core::{
-    ByCriticalPath, ByPriority, ByTags, Config, Input, LookupId, Order, Policy, Reply, Share,
-    Ticket, TimerReason,
+    ByCriticalPath, ByLocality, ByPriority, BySpeed, ByTags, Config, Input, LookupId, Order,
+    Placement, Policy, Reply, Share, Ticket, TimerReason,
 };
 use grange_model::{
     BuildId, BuildSpec, Digest, Fact, FactNumber, HookRecord, Key, MEMORY, Record, Resources, Tags,
@@ -56,8 +56,14 @@ fn policy(chance: &mut Chance) -> Policy {
     if chance.one_in(2) {
         order.push(Arc::new(ByCriticalPath));
     }
+    let placement = match chance.below(3) {
+        0 => None,
+        1 => Some(Arc::new(BySpeed) as Arc<dyn Placement>),
+        _ => Some(Arc::new(ByLocality) as Arc<dyn Placement>),
+    };
     Policy {
         order,
+        placement,
         share: chance.one_in(2).then(|| Arc::new(share) as Arc<dyn Share>),
         urgent: chance.one_in(2).then_some(3),
         preempt_after: chance.one_in(2).then_some(Duration::from_secs(seconds)),

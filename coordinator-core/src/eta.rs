@@ -16,7 +16,7 @@ use grange_model::{BuildId, Item};
 
 use crate::backlog::{Line, Load, Stand, Sums};
 use crate::io::AttemptPhase;
-use crate::lognormal::LogNormal;
+use crate::lognormal::{LogNormal, larger};
 use crate::machine::Core;
 use crate::package::package;
 use crate::queue::Class;
@@ -68,9 +68,37 @@ struct Chain {
     variance: f64,
     /// What it begins with.
     root: Ix<Task>,
+    /// The variance of what that takes: chains that begin with the same task are late together.
+    begins: f64,
     /// Nobody could take something that belongs to it.
     never: bool,
     complete: bool,
+}
+
+impl Chain {
+    /// Whichever of two ends later: that may be either.
+    fn or(&self, other: &Self) -> Self {
+        let (first, second) = if (self.never, self.mean) >= (other.never, other.mean) {
+            (self, other)
+        } else {
+            (other, self)
+        };
+        if first.never {
+            return *first;
+        }
+        let common = if first.root == second.root {
+            first.begins
+        } else {
+            0.0
+        };
+        let of = |chain: &Self| (chain.mean, (chain.variance - common).max(0.0));
+        let (mean, variance) = larger(of(first), of(second));
+        Self {
+            mean,
+            variance: variance + common,
+            ..*first
+        }
+    }
 }
 
 /// What was found out to answer one question.
@@ -83,8 +111,8 @@ struct Outlook<'a> {
     left: Index<u32, f64>,
     prospects: BTreeMap<Ix<Class>, Option<Prospect>>,
     chains: Index<u32, Chain>,
-    /// The mean speed of all slots.
-    speed: f64,
+    /// By which factor a build takes longer than at speed 1, wherever it may come to: mean and variance.
+    slower: (f64, f64),
     edges: usize,
 }
 
@@ -156,10 +184,22 @@ impl<'a> Outlook<'a> {
             }
         }
         let agents = core.agents.iter().filter(|(_, agent)| works(agent));
-        let (rate, slots) = agents.fold((0.0, 0.0), |(rate, slots), (_, agent)| {
-            let parallel = f64::from(agent.capacity.parallel);
-            (rate + speed(agent.speed()) * parallel, slots + parallel)
-        });
+        let (mut slots, mut sum, mut squares) = (0.0, 0.0, 0.0);
+        for (_, agent) in agents {
+            let (parallel, slower) = (
+                f64::from(agent.capacity.parallel),
+                1.0 / speed(agent.speed()),
+            );
+            slots += parallel;
+            sum += slower * parallel;
+            squares += slower * slower * parallel;
+        }
+        let mean = if slots > 0.0 { sum / slots } else { 1.0 };
+        let variance = if slots > 0.0 {
+            squares / slots - mean * mean
+        } else {
+            0.0
+        };
         Self {
             core,
             sums,
@@ -167,7 +207,7 @@ impl<'a> Outlook<'a> {
             left,
             prospects: BTreeMap::new(),
             chains: Index::default(),
-            speed: if slots > 0.0 { rate / slots } else { 1.0 },
+            slower: (mean, variance.max(0.0)),
             edges: 0,
         }
     }
@@ -187,7 +227,7 @@ impl<'a> Outlook<'a> {
             if self.prospect(build.class).is_none() {
                 return self.never(task);
             }
-            let own = self.core.duration_of(derivation).at_speed(self.speed);
+            let own = self.anywhere(derivation);
             let (delay, doubt) = self.delay(task, Some(build.class));
             if delay + own.mean() > mean {
                 mean = delay + own.mean();
@@ -422,9 +462,15 @@ impl<'a> Outlook<'a> {
         self.chains[&derivation.0]
     }
 
+    /// What a derivation takes that has not begun.
+    fn anywhere(&self, ix: Ix<Derivation>) -> LogNormal {
+        let (mean, variance) = self.slower;
+        self.core.duration_of(ix).times(mean, variance)
+    }
+
     /// The longest of the chains of a blocked derivation's inputs, and itself.
     fn longest(&self, ix: Ix<Derivation>) -> Chain {
-        let own = self.core.duration_of(ix).at_speed(self.speed);
+        let own = self.anywhere(ix);
         let row = &self.core.derivations[ix];
         let nodes = row.inputs.iter().map(|input| &self.core.outputs[*input]);
         let producers = nodes.filter(|node| node.is_expected());
@@ -437,16 +483,14 @@ impl<'a> Outlook<'a> {
                 continue;
             };
             complete &= chain.complete;
-            let rank = |chain: &Chain| (chain.never, chain.mean);
-            if longest.is_none_or(|longest| rank(chain) > rank(&longest)) {
-                longest = Some(*chain);
-            }
+            longest = Some(longest.map_or(*chain, |longest| longest.or(chain)));
         }
         let root = self.core.foremost(ix).unwrap_or(Ix::new(u32::MAX));
         let longest = longest.unwrap_or(Chain {
             mean: 0.0,
             variance: 0.0,
             root,
+            begins: 0.0,
             never: false,
             complete,
         });
@@ -463,13 +507,14 @@ impl<'a> Outlook<'a> {
         let attempt = self.core.attempt_of(task);
         let own = match attempt {
             Some(attempt) => self.core.left_of(attempt),
-            None => self.core.duration_of(ix).at_speed(self.speed),
+            None => self.anywhere(ix),
         };
         let never = attempt.is_none() && self.class_of(task).is_none();
         Chain {
             mean: own.mean(),
             variance: own.variance(),
             root: task,
+            begins: own.variance(),
             never,
             complete: true,
         }

@@ -67,6 +67,14 @@ impl LogNormal {
         })
     }
 
+    /// The same, of which each takes so much longer or shorter: a factor with this mean and variance, whatever it takes.
+    pub(crate) fn times(&self, mean: f64, variance: f64) -> Self {
+        let square = self.variance() + self.mean().powi(2);
+        let all = square * (variance + mean * mean);
+        let product = self.mean() * mean;
+        Self::with(product, (all - product * product).max(0.0))
+    }
+
     /// The same, faster by so much.
     pub(crate) fn at_speed(&self, speed: f64) -> Self {
         Self {
@@ -85,6 +93,34 @@ impl LogNormal {
     }
 }
 
+/// Mean and variance of the larger of two quantities, of each of which these are the mean and the variance: as if they were normal
+/// and had nothing to do with each other. C. E. Clark, "The greatest of a finite set of random variables", 1961.
+pub(crate) fn larger(one: (f64, f64), other: (f64, f64)) -> (f64, f64) {
+    let (one, other) = if one.0 >= other.0 {
+        (one, other)
+    } else {
+        (other, one)
+    };
+    let spread = (one.1 + other.1).sqrt();
+    let apart = one.0 - other.0;
+    // Then it is the one that is larger at the mean.
+    if apart >= 4.0 * spread {
+        return one;
+    }
+    let at = apart / spread;
+    let (below, density) = (normal(at), density(at));
+    let mean = one.0 * below + other.0 * (1.0 - below) + spread * density;
+    let squares = (one.0 * one.0 + one.1) * below
+        + (other.0 * other.0 + other.1) * (1.0 - below)
+        + (one.0 + other.0) * spread * density;
+    (mean, (squares - mean * mean).max(0.0))
+}
+
+/// That of the normal distribution.
+fn density(at: f64) -> f64 {
+    (-at * at / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt()
+}
+
 /// The share of a normal distribution that lies below: good to 1e-7. M. Abramowitz and I. Stegun, "Handbook of mathematical
 /// functions", 1964, formula 26.2.17.
 fn normal(at: f64) -> f64 {
@@ -97,8 +133,7 @@ fn normal(at: f64) -> f64 {
         1.330_274_429,
     ];
     let sum = terms.iter().rev().fold(0.0, |sum, term| (sum + term) * t);
-    let density = (-at * at / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
-    let above = density * sum;
+    let above = density(at) * sum;
     if at >= 0.0 { 1.0 - above } else { above }
 }
 
@@ -140,6 +175,31 @@ mod tests {
         );
         let again = LogNormal::with(one.mean(), one.variance()).quantiles();
         assert!(again.p50.abs_diff(60_000) < 10 && again.p90.abs_diff(216_000) < 10);
+    }
+
+    #[test]
+    fn the_larger_of_two_is_larger_than_either() {
+        // Of two that are normal the larger is that much above their mean: the deviation by the root of pi.
+        let (mean, variance) = larger((100.0, 9.0), (100.0, 9.0));
+        assert!((mean - 101.693).abs() < 1e-2, "{mean}");
+        assert!(
+            (variance - 9.0 * (1.0 - 1.0 / std::f64::consts::PI)).abs() < 1e-2,
+            "{variance}"
+        );
+        assert_eq!(larger((5.0, 1.0), (100.0, 9.0)), (100.0, 9.0));
+        assert_eq!(larger((7.0, 0.0), (7.0, 0.0)), (7.0, 0.0));
+    }
+
+    #[test]
+    fn factors_spread_what_they_are_applied_to() {
+        let one = LogNormal::with(60.0, 100.0).times(2.0, 0.25);
+        assert!((one.mean() - 120.0).abs() < 1e-6);
+        // (100 + 3600) (0.25 + 4) - 120 * 120
+        assert!(
+            (one.variance() - 1_325.0).abs() < 1e-6,
+            "{}",
+            one.variance()
+        );
     }
 
     #[test]

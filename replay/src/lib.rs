@@ -3,7 +3,7 @@
 //! A [`Graph`] is what a farm has to build: all of [Guix](Graph::guix), one [drawn by chance](Layers), or one read from a
 //! [file](Graph::read). [`Copies`] make the records of it that a coordinator knows, as often as wanted, each time with other
 //! store items, or with others only where an [evaluation](Copies::evaluations) changed something. A [`Shell`] does for the real core
-//! what a coordinator does, in memory and at once.
+//! what a coordinator does, in memory and at once; a [`Rush`] gives it more than it can do.
 //!
 //! A [`Workload`] says who asks for what and when, and by a model of [`Durations`] how long each build takes. [`replay()`] has
 //! a [`Fleet`] build it under a policy; [`Choice`] makes rules of names. A [`Summary`] compares what came of it with
@@ -48,6 +48,7 @@ mod policies;
 mod predict;
 mod read;
 mod recorded;
+mod rush;
 mod shell;
 mod summary;
 mod versions;
@@ -69,6 +70,7 @@ pub use outcome::{Built, Outcome};
 pub use policies::{Choice, Fastest, Remaining, Rules};
 pub use predict::Predictions;
 pub use recorded::{Recorded, RecordedError};
+pub use rush::Rush;
 pub use shell::{Shell, Spent};
 pub use summary::{Summary, Waits};
 pub use workload::{Job, Submission, Workload};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use grange_coordinator_core::{AgentChange, Capacity, Config, Exchange, Input, Reply, Report};
 use grange_model::{AgentId, AgentRecord, BuildSpec, Limits, SessionId, Tags, Timestamp};
-use grange_replay::{Copies, Layers, Shell};
+use grange_replay::{Copies, Layers, ReplayError, Rush, Shell};
 use uuid::Uuid;
 
 const LAYERS: Layers = Layers {
@@ -124,4 +124,37 @@ fn both_copies_are_built_to_the_last() {
     assert_eq!(built, all);
     assert_eq!(shell.core().counts().ready, 0);
     assert!(shell.spent().commits > 0);
+}
+
+#[test]
+fn a_rush_leaves_nothing_behind() {
+    let copies = Copies::new(LAYERS.draw(), 2);
+    let clock = || Duration::ZERO;
+    let mut rush = Rush::new(copies, Config::default(), clock, 3, 2);
+    rush.store();
+    rush.submit().unwrap();
+    let counts = rush.shell().core().counts();
+    assert_eq!(counts.blocked + counts.ready, 120);
+    rush.drain().unwrap();
+    assert!(rush.is_done());
+}
+
+#[test]
+fn a_rush_that_nobody_can_build_says_so() {
+    let copies = Copies::new(LAYERS.draw().on(&["strange"]), 1);
+    let mut rush = Rush::new(copies, Config::default(), || Duration::ZERO, 3, 2);
+    rush.submit().unwrap();
+    let stuck = ReplayError::Stuck { unfinished: 60 };
+    assert_eq!(rush.drain(), Err(stuck));
+}
+
+/// What is compared at two sizes must differ in nothing else.
+#[test]
+fn graphs_of_ten_layers_have_the_same_mean_degree() {
+    let degree = |nodes: u32| {
+        let graph = Layers::ten(nodes).draw();
+        graph.uses() as f64 / f64::from(nodes)
+    };
+    let (few, many) = (degree(10_000), degree(50_000));
+    assert!((many / few - 1.0).abs() < 0.015, "{few} and {many}");
 }

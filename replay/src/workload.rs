@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use grange_model::Digest;
 
-use crate::config::{ConfigError, END_MS};
+use crate::config::{ConfigError, END_MS, YEAR_MS};
 use crate::copies::Copies;
 use crate::durations::Durations;
+use crate::graph::Node;
 
 /// Derivations that somebody asks for at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,8 +65,21 @@ impl Workload {
     /// submitters, or too many derivations (see [`Copies::check`]).
     pub fn new(
         copies: Copies,
-        mut submissions: Vec<Submission>,
+        submissions: Vec<Submission>,
         durations: &Durations,
+    ) -> Result<Self, ConfigError> {
+        Self::lasting(copies, submissions, |node, copy| durations.of(node, copy))
+    }
+
+    /// The same, with builds that take so many milliseconds at speed 1: a derivation in a copy.
+    ///
+    /// # Errors
+    ///
+    /// As for [`new`](Self::new).
+    pub fn lasting(
+        copies: Copies,
+        mut submissions: Vec<Submission>,
+        duration: impl Fn(&Node, u32) -> u64,
     ) -> Result<Self, ConfigError> {
         Copies::check(copies.graph(), copies.copies())?;
         submissions.sort_by_key(|submission| submission.at);
@@ -100,7 +114,7 @@ impl Workload {
             submissions,
             copies,
         };
-        workload.number(&wanted, durations);
+        workload.number(&wanted, duration);
         Ok(workload)
     }
 
@@ -130,7 +144,7 @@ impl Workload {
         Self::new(copies, submissions, durations)
     }
 
-    fn number(&mut self, wanted: &Wanted, durations: &Durations) {
+    fn number(&mut self, wanted: &Wanted, duration: impl Fn(&Node, u32) -> u64) {
         let nodes = self.copies.graph().nodes().len();
         let mut numbers = vec![u32::MAX; wanted.by.len()];
         let mut products = vec![u32::MAX; wanted.by.len()];
@@ -159,7 +173,7 @@ impl Workload {
             numbers[place] = u32::try_from(self.jobs.len()).unwrap_or(u32::MAX);
             self.places.push((copy, node));
             self.jobs.push(Job {
-                duration_ms: durations.of(row, copy),
+                duration_ms: duration(row, copy).clamp(1, YEAR_MS),
                 release_ms,
                 submitter,
                 submission,

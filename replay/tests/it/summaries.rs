@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use grange_replay::{
-    Bounds, Built, Copies, Durations, Fleet, Outcome, Speeds, Summary, Workload, gantt,
+    Bounds, Built, Copies, Durations, Fleet, Layers, Node, Outcome, Speeds, Submission, Summary,
+    Workload, gantt,
 };
 
 use crate::farms::{TWO, evaluations, layers, run};
@@ -62,6 +63,50 @@ fn submitters_share_under_saturation_if_wanted() {
     for share in fairness.shares {
         assert!((share - 1.0 / 3.0).abs() < 0.02, "{share}");
     }
+}
+
+/// Builds of one take sixteen times as long as those of another, the third wants but a part of all, and each has a priority of
+/// its own: shares are of work, whoever asks for it in whatever pieces.
+#[test]
+fn submitters_who_differ_share_as_well() {
+    let graph = Layers {
+        nodes: 3_000,
+        width: 300,
+        degree: 3,
+        seed: 7,
+    };
+    let graph = graph.draw();
+    let tops = graph.tops();
+    let part: Vec<u32> = tops.iter().copied().step_by(2).collect();
+    let submissions = [(0, 5, &tops), (1, -5, &tops), (2, 0, &part)];
+    let submissions = submissions.map(|(copy, priority, derivations)| Submission {
+        at: Duration::ZERO,
+        submitter: format!("submitter-{copy}"),
+        priority,
+        copy,
+        derivations: derivations.clone(),
+    });
+    // From five seconds to four minutes.
+    let duration = |node: &Node, copy: u32| {
+        let uneven = node.name.len() as u64 + node.inputs.len() as u64;
+        5_000 * [1, 16, 4][copy as usize] * (1 + uneven % 3)
+    };
+    let workload =
+        Workload::lasting(Copies::new(graph, 3), submissions.to_vec(), duration).unwrap();
+    let fleet = "[[machine]]\nsystems = [\"x86_64-linux\"]\nslots = 2\n";
+    let fleet = Fleet::read(fleet).unwrap();
+    let shares = |policy| {
+        let outcome = run(&workload, &fleet, policy);
+        Summary::new(&workload, &fleet, Bounds::default(), &outcome).fairness
+    };
+    let fairness = shares("share+priority");
+    // One of the longest builds in each of the two slots would be 6.7 points.
+    assert!(
+        fairness.hours > 8 && fairness.worst.abs() < 0.02,
+        "{fairness:?}"
+    );
+    let without = shares("priority");
+    assert!(without.worst.abs() > 0.3, "{without:?}");
 }
 
 #[test]

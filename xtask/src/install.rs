@@ -16,6 +16,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("openssl", "/usr/bin/openssl"),
     ("postgresql", "/usr/lib/postgresql"),
     ("util-linux", "/usr/bin/setpriv"),
+    ("valgrind", "/usr/bin/valgrind"),
     ("xz-utils", "/usr/bin/xz"),
     ("zstd", "/usr/bin/zstd"),
 ];

@@ -8,6 +8,7 @@ mod crash;
 mod daemons;
 mod edges;
 mod fuzz;
+mod growth;
 mod install;
 mod mutants;
 mod run;
@@ -20,14 +21,16 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 const USAGE: &str = "\
-usage: cargo xtask verify [--install]   formatting, lints, edges, documentation, tests, crashes,
-                                        a moment of fuzzing
+usage: cargo xtask verify [--install]   formatting, lints, edges, documentation, instructions, tests,
+                                        crashes, a moment of fuzzing
        cargo xtask fix                  formatting, and lints that mend themselves
        cargo xtask sim [--seeds N] [--seed S [--without CUTS]] | --bugs
                                         simulated farms; with bugs that they must find
        cargo xtask fuzz [TARGET…] [--minutes N] [--keep]
                                         N minutes of CPU each (20); keep what covers more
        cargo xtask crash [--cycles N]   N times kill -9 (300), power cuts, bad disks
+       cargo xtask growth [--to BUILDS] instructions of the core for a build, one of 10,000 and one of
+                                        so many (100,000); needs valgrind
        cargo xtask mutants [PACKAGE…] [--seed N] [--count N]
                                         N mutants (100) of each crate; needs cargo-mutants
        cargo xtask coverage             which lines of the cores the tests come to
@@ -59,6 +62,7 @@ fn task() -> Result<()> {
         ["coverage"] => coverage::coverage(),
         ["fix"] => fix(),
         ["fuzz", arguments @ ..] => fuzz::fuzz(arguments),
+        ["growth", arguments @ ..] => growth::growth(arguments),
         ["mutants", arguments @ ..] => mutants::mutants(arguments),
         ["sim", arguments @ ..] => sim::sim(arguments),
         ["seeds"] => install::seeds(),
@@ -98,6 +102,7 @@ fn verify(installed: bool) -> Result<()> {
         )],
     )?;
     sim::verify()?;
+    growth::verify(installed)?;
     let daemons = daemons::Daemons::start()?;
     let environment: Vec<_> = daemons
         .environment

@@ -277,9 +277,9 @@ impl Core {
     /// Where a lane stands among others now.
     pub(crate) fn rank(&self, lane: Lane) -> Rank {
         match lane {
-            // Before all groups.
-            Lane::Urgent => SmallVec::from_slice(&[(i128::MIN, 0)]),
-            Lane::Common => Rank::new(),
+            // Before all groups, and before all others where there are none.
+            Lane::Urgent => Rank::new(),
+            Lane::Common => SmallVec::from_slice(&[(0, 0)]),
             Lane::Of(group) => self.groups.rank(group, self.now),
         }
     }

@@ -214,6 +214,23 @@ fn what_is_urgent_goes_before_all_shares() {
     assert_eq!(world.take_one(1).derivation.digest, digest("d3"));
 }
 
+/// Nobody has a share here: what is urgent goes first all the same, whatever the order says.
+#[test]
+fn what_is_urgent_goes_first_without_shares() {
+    let mut world = World::with(Config {
+        policy: Policy {
+            order: Vec::new(),
+            urgent: Some(9),
+            ..Policy::default()
+        },
+        ..Config::default()
+    });
+    for (number, priority) in [(1, 0), (2, 8), (3, 9)] {
+        ask(&mut world, number, &[], priority);
+    }
+    assert_eq!(world.work_off(1), ["d3", "d1", "d2"]);
+}
+
 #[test]
 fn the_cheapest_attempt_is_dropped_for_what_is_urgent() {
     let mut world = world(Policy {

@@ -13,6 +13,7 @@ mod agents;
 mod allocation;
 mod cancel;
 mod eta;
+mod hostile;
 mod loading;
 mod meaning;
 mod policy;

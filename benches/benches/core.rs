@@ -6,30 +6,25 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use grange_benches::process::resident_mib;
 use grange_benches::report::{Goal, beside, figure, line};
 use grange_benches::{number, run};
-use grange_coordinator_core::{
-    AgentChange, AttemptPhase, Capacity, Config, DeniedWhy, Exchange, Input, Reply, Report,
-    StateCounts, Why,
-};
-use grange_model::{
-    AgentId, AgentRecord, AttemptId, BuildSpec, Digest, Limits, Record, SessionId, Tags, Timestamp,
-};
-use grange_replay::{Copies, Graph, Layers, Shell, Spent};
+use grange_coordinator_core::{Config, Input, Reply, Why};
+use grange_model::{BuildId, BuildSpec, BuildState};
+use grange_replay::{Copies, Graph, Layers, Rush, Spent};
 use uuid::Uuid;
 
-/// Derivations in one message, as the shell of a coordinator takes them.
-const STORED: usize = 1_000;
-/// Builds in one request.
-const SUBMITTED: usize = 1_000;
 /// Builds that say why they stand where they stand.
 const EXPLAINED: usize = 1_000;
 /// Agents.
-const AGENTS: u64 = 100;
+const AGENTS: u32 = 100;
 /// What an agent takes at once.
 const PARALLEL: u32 = 100;
+/// What is canceled: 39,120 derivations need it directly.
+const CANCELED: &str = "guile-3.0.9";
+/// What gets another priority: it has 4,551 inputs.
+const RAISED: &str = "texlive-scheme-full-2025.2";
 
 fn main() -> ExitCode {
     run("core", async || measure())
@@ -48,13 +43,7 @@ fn measure() -> anyhow::Result<()> {
     let copies = u32::try_from(number("copies", 14)?)?;
     let layers = u32::try_from(number("layers", 0)?)?;
     let graph = if layers > 0 {
-        Layers {
-            nodes: layers,
-            width: 1_000,
-            degree: 22,
-            seed: 1,
-        }
-        .draw()
+        Layers::ten(layers).draw()
     } else {
         Graph::guix()
     };
@@ -64,228 +53,191 @@ fn measure() -> anyhow::Result<()> {
     } else {
         clock
     };
-    let mut farm = Farm::new(Copies::new(graph, copies), timer);
-    farm.ingest()?;
-    farm.explain(timer)?;
-    farm.drain()
+    let copies = Copies::new(graph, copies);
+    let mut rush = Rush::new(copies, Config::default(), timer, AGENTS, PARALLEL);
+    ingest(&mut rush)?;
+    // Agents take what they can.
+    rush.round()?;
+    explain(&rush, timer)?;
+    if layers == 0 {
+        change(&mut rush)?;
+    }
+    drain(&mut rush)
 }
 
-struct Farm {
-    shell: Shell,
-    agents: Vec<Agent>,
+/// All derivations become known, and are asked for.
+fn ingest(rush: &mut Rush) -> anyhow::Result<()> {
+    let count = rush.shell().copies().len();
+    let before = resident_mib(std::process::id()).context("this process runs")?;
+    rush.shell_mut().spent();
+    rush.store();
+    rush.submit()?;
+    let spent = rush.shell_mut().spent();
+    let after = resident_mib(std::process::id()).context("this process runs")?;
+    line(&format!("  {count} derivations stored and submitted"));
+    tell(&spent, count);
+    beside(
+        "memory that the core took for them, MiB",
+        after - before,
+        "MiB",
+    );
+    beside(
+        "memory for each, bytes",
+        (after - before) * 1048576.0 / count as f64,
+        "B",
+    );
+    let unfinished = rush.shell().core().counts();
+    line(&format!("  {unfinished:?}"));
+    Ok(())
 }
 
-struct Agent {
-    id: AgentId,
-    revision: u64,
-    holds: Vec<(AttemptId, Digest)>,
+/// Some builds of all say why they stand where they stand.
+fn explain(rush: &Rush, timer: fn() -> Duration) -> anyhow::Result<()> {
+    let all: Vec<_> = rush.shell().copies().all().collect();
+    let core = rush.shell().core();
+    let asked = all.iter().step_by((all.len() / EXPLAINED).max(1));
+    let mut took = Vec::new();
+    for (copy, node) in asked {
+        let begun = timer();
+        let why = core.why(Copies::build(*copy, *node));
+        took.push(timer() - begun);
+        ensure!(why != Why::NotUnfinished, "nothing has ended yet");
+    }
+    took.sort_unstable();
+    let at = |hundredths: usize| took[(took.len() * hundredths / 100).min(took.len() - 1)];
+    line(&format!(
+        "  why, {} times: p50 {:.3} ms, p99 {:.3} ms, the longest {:.3} ms",
+        took.len(),
+        at(50).as_secs_f64() * 1e3,
+        at(99).as_secs_f64() * 1e3,
+        at(100).as_secs_f64() * 1e3,
+    ));
+    Ok(())
 }
 
-impl Farm {
-    fn new(copies: Copies, timer: fn() -> Duration) -> Self {
-        let mut shell = Shell::new(copies, Config::default(), timer);
-        let agents = (1..=AGENTS).map(|number| {
-            let id = AgentId(Uuid::from_u128(u128::from(number)));
-            let ticket = shell.ticket();
-            let change = AgentChange::New(AgentRecord {
-                id,
-                name: format!("agent-{number}"),
-                tags: Tags::new(),
-                passwords: Vec::new(),
-                paused: false,
-                created_at: Timestamp(0),
-            });
-            shell.hand_in(Input::Agent {
-                ticket,
-                agent: id,
-                change,
-            });
-            Agent {
-                id,
-                revision: 0,
-                holds: Vec::new(),
-            }
-        });
-        let agents = agents.collect();
-        shell.settle();
-        Self { shell, agents }
+/// Of the last copy, something that needs much gets another priority, then something is canceled that much else needs.
+fn change(rush: &mut Rush) -> anyhow::Result<()> {
+    let copies = rush.shell().copies().clone();
+    let nodes = copies.graph().nodes();
+    let copy = copies.copies() - 1;
+    let mut users = vec![Vec::new(); nodes.len()];
+    for (node, row) in (0..).zip(nodes) {
+        for input in &row.inputs {
+            users[input.node as usize].push(node);
+        }
     }
+    let named = |name: &str| {
+        let found = (0..).zip(nodes).filter(|(_, row)| row.name == name);
+        let most = found.max_by_key(|(node, _)| users[*node as usize].len());
+        most.map(|(node, _)| node)
+            .with_context(|| format!("there is no {name} in the graph"))
+    };
 
-    /// All derivations become known, and are asked for.
-    fn ingest(&mut self) -> anyhow::Result<()> {
-        let copies = self.shell.copies().clone();
-        let count = copies.len();
-        let before = resident_mib(std::process::id()).context("this process runs")?;
-        self.shell.spent();
-        let all: Vec<_> = copies.all().collect();
-        for part in all.chunks(STORED) {
-            let records = part
-                .iter()
-                .map(|(copy, node)| Record::Derivation(copies.record(*copy, *node)));
-            let records = records.collect();
-            let ticket = self.shell.ticket();
-            self.shell.hand_in(Input::Store { ticket, records });
-            self.shell.settle();
-        }
-        for part in all.chunks(SUBMITTED) {
-            let builds = part.iter().map(|(copy, node)| spec(*copy, *node)).collect();
-            let ticket = self.shell.ticket();
-            self.shell.hand_in(Input::Submit { ticket, builds });
-            let replies = self.shell.settle();
-            let accepted = |reply: &Reply| matches!(reply, Reply::Submitted(results) if results.iter().all(Result::is_ok));
-            ensure!(
-                replies.iter().all(|(_, reply)| accepted(reply)),
-                "a build was refused"
-            );
-        }
-        let spent = self.shell.spent();
-        let after = resident_mib(std::process::id()).context("this process runs")?;
-        line(&format!("  {count} derivations stored and submitted"));
-        tell(&spent, count);
-        beside(
-            "memory that the core took for them, MiB",
-            after - before,
-            "MiB",
-        );
-        beside(
-            "memory for each, bytes",
-            (after - before) * 1048576.0 / count as f64,
-            "B",
-        );
-        let unfinished = self.shell.core().counts();
-        line(&format!("  {unfinished:?}"));
-        Ok(())
-    }
+    let raised = named(RAISED)?;
+    let below = all_over(raised, nodes.len(), |node| {
+        let inputs = nodes[node as usize].inputs.iter();
+        inputs.map(|input| input.node).collect()
+    });
+    let ticket = rush.shell_mut().ticket();
+    let builds = vec![BuildSpec {
+        priority: 7,
+        ..Rush::spec(BuildId(Uuid::from_u128(1)), Copies::digest(copy, raised))
+    }];
+    rush.shell_mut().spent();
+    rush.shell_mut().hand_in(Input::Submit { ticket, builds });
+    rush.shell_mut().settle();
+    let raise = rush.shell_mut().spent();
+    let is_raised = |node: &u32| {
+        let build = rush.shell().core().build(Copies::build(copy, *node));
+        build.is_some_and(|build| build.derived_priority == 7)
+    };
+    ensure!(below.iter().all(is_raised), "somebody did not hear of it");
+    line(&format!(
+        "  {RAISED} gets another priority, and with it {} that it needs, {} directly",
+        below.len(),
+        nodes[raised as usize].inputs.len(),
+    ));
+    tell(&raise, below.len());
 
-    /// Agents take what they can; then some builds of all say why they stand where they stand.
-    fn explain(&mut self, timer: fn() -> Duration) -> anyhow::Result<()> {
-        for at in 0..self.agents.len() {
-            self.ask(at)?;
-        }
-        let copies = self.shell.copies().clone();
-        let all: Vec<_> = copies.all().collect();
-        let core = self.shell.core();
-        let asked = all.iter().step_by((all.len() / EXPLAINED).max(1));
-        let mut took = Vec::new();
-        for (copy, node) in asked {
-            let begun = timer();
-            let why = core.why(Copies::build(*copy, *node));
-            took.push(timer() - begun);
-            ensure!(why != Why::NotUnfinished, "nothing has ended yet");
-        }
-        took.sort_unstable();
-        let at = |hundredths: usize| took[(took.len() * hundredths / 100).min(took.len() - 1)];
-        line(&format!(
-            "  why, {} times: p50 {:.3} ms, p99 {:.3} ms, the longest {:.3} ms",
-            took.len(),
-            at(50).as_secs_f64() * 1e3,
-            at(99).as_secs_f64() * 1e3,
-            at(100).as_secs_f64() * 1e3,
-        ));
-        Ok(())
-    }
+    let canceled = named(CANCELED)?;
+    let above = all_over(canceled, nodes.len(), |node| users[node as usize].clone());
+    let before = rush.shell().core().counts();
+    let builds = vec![Copies::build(copy, canceled)];
+    let ticket = rush.shell_mut().ticket();
+    rush.shell_mut().spent();
+    rush.shell_mut().hand_in(Input::Cancel { ticket, builds });
+    let replies = rush.shell_mut().settle();
+    let cancel = rush.shell_mut().spent();
+    ensure!(
+        matches!(&replies[..], [(_, Reply::Canceled(states))] if *states == [Some(BuildState::Canceled)]),
+        "it is not canceled"
+    );
+    let left = rush.shell().core().counts();
+    let ended = before.blocked + before.ready - left.blocked - left.ready;
+    // The other build of what was raised ends too, if that needs what was canceled.
+    ensure!(ended > above.len() as u64, "{ended} builds ended");
+    line(&format!(
+        "  {CANCELED} is canceled, and {} end that need it, {} of them directly; {ended} builds in all",
+        above.len(),
+        users[canceled as usize].len(),
+    ));
+    tell(&cancel, above.len());
+    figure(
+        "both together",
+        (raise.sum + cancel.sum).as_secs_f64() * 1e3,
+        "ms",
+        Goal::Below(20.0),
+    );
+    figure(
+        "the longest call of both",
+        raise.longest.max(cancel.longest).as_secs_f64() * 1e3,
+        "ms",
+        Goal::Below(5.0),
+    );
+    Ok(())
+}
 
-    /// Agents build all there is.
-    fn drain(&mut self) -> anyhow::Result<()> {
-        let counts = self.shell.core().counts();
-        let count = usize::try_from(counts.blocked + counts.ready)?;
-        let begun = Instant::now();
-        self.shell.spent();
-        while self.shell.core().counts() != StateCounts::default() {
-            for at in 0..self.agents.len() {
-                self.report(at)?;
-                self.ask(at)?;
-            }
-            self.shell.pass(Duration::from_millis(1));
-        }
-        let spent = self.shell.spent();
-        line(&format!(
-            "  {count} builds drained, in {:.1} s with all around it",
-            begun.elapsed().as_secs_f64()
-        ));
-        tell(&spent, count);
-        figure(
-            "drained",
-            count as f64 / spent.sum.as_secs_f64(),
-            "builds/s",
-            Goal::Above(400_000.0),
-        );
-        figure(
-            "the longest call",
-            spent.longest.as_secs_f64() * 1e3,
-            "ms",
-            Goal::Below(5.0),
-        );
-        Ok(())
-    }
-
-    fn report(&mut self, at: usize) -> anyhow::Result<()> {
-        let agent = self.agents[at].id;
-        for (attempt, derivation) in std::mem::take(&mut self.agents[at].holds) {
-            let outputs = self.shell.built(derivation);
-            let ticket = self.shell.ticket();
-            let report = Report::Succeeded {
-                outputs,
-                log: None,
-                usage: grange_model::Usage::default(),
-            };
-            self.shell.hand_in(Input::Report {
-                ticket,
-                agent,
-                attempt,
-                report,
-            });
-        }
-        for (_, reply) in self.shell.settle() {
-            match reply {
-                Reply::Done => {}
-                // Another derivation that makes the same fixed output was faster.
-                Reply::Denied(denied) if denied.why == DeniedWhy::Conflict => {}
-                reply => bail!("{reply:?}"),
+/// All that can be reached from a node, without itself.
+fn all_over(from: u32, count: usize, next: impl Fn(u32) -> Vec<u32>) -> Vec<u32> {
+    let mut seen = vec![false; count];
+    let (mut open, mut all) = (vec![from], Vec::new());
+    while let Some(node) = open.pop() {
+        for other in next(node) {
+            if !std::mem::replace(&mut seen[other as usize], true) {
+                all.push(other);
+                open.push(other);
             }
         }
-        Ok(())
     }
+    all
+}
 
-    fn ask(&mut self, at: usize) -> anyhow::Result<()> {
-        let ticket = self.shell.ticket();
-        let agent = &mut self.agents[at];
-        agent.revision += 1;
-        let exchange = Exchange {
-            agent: agent.id,
-            session: SessionId(Uuid::from_u128(1)),
-            revision: agent.revision,
-            capacity: Capacity {
-                systems: ["x86_64-linux", "i686-linux", "armhf-linux"]
-                    .map(str::to_owned)
-                    .to_vec(),
-                tags: Tags::new(),
-                exclusive: Vec::new(),
-                parallel: PARALLEL,
-                ahead: 0,
-                resources: grange_model::Resources::new(),
-                admission: grange_coordinator_core::Admission::default(),
-                speed: 0,
-            },
-            health: grange_coordinator_core::Health::default(),
-            attempts: agent
-                .holds
-                .iter()
-                .map(|(attempt, _)| (*attempt, AttemptPhase::Building))
-                .collect(),
-            wait_ms: 0,
-        };
-        self.shell.hand_in(Input::Exchange { ticket, exchange });
-        for (_, reply) in self.shell.settle() {
-            let Reply::Exchange(reply) = reply else {
-                bail!("{reply:?}")
-            };
-            let assigned = reply.assign.iter();
-            let assigned = assigned.map(|it| (it.attempt, it.derivation.digest));
-            self.agents[at].holds.extend(assigned);
-        }
-        Ok(())
-    }
+/// Agents build all there is.
+fn drain(rush: &mut Rush) -> anyhow::Result<()> {
+    let counts = rush.shell().core().counts();
+    let count = usize::try_from(counts.blocked + counts.ready + counts.running)?;
+    let begun = Instant::now();
+    rush.shell_mut().spent();
+    rush.drain()?;
+    let spent = rush.shell_mut().spent();
+    line(&format!(
+        "  {count} builds drained, in {:.1} s with all around it",
+        begun.elapsed().as_secs_f64()
+    ));
+    tell(&spent, count);
+    figure(
+        "drained",
+        count as f64 / spent.sum.as_secs_f64(),
+        "builds/s",
+        Goal::Above(400_000.0),
+    );
+    figure(
+        "the longest call",
+        spent.longest.as_secs_f64() * 1e3,
+        "ms",
+        Goal::Below(5.0),
+    );
+    Ok(())
 }
 
 fn tell(spent: &Spent, count: usize) {
@@ -299,22 +251,4 @@ fn tell(spent: &Spent, count: usize) {
         spent.commits,
         spent.changes as f64 / count,
     ));
-}
-
-fn spec(copy: u32, node: u32) -> BuildSpec {
-    BuildSpec {
-        id: Copies::build(copy, node),
-        derivation: Copies::digest(copy, node),
-        priority: 0,
-        tags: Tags::new(),
-        requires: Tags::new(),
-        limits: Limits {
-            timeout_ms: 3_600_000,
-            max_silent_ms: 600_000,
-        },
-        again: false,
-        inputs: true,
-        cause: None,
-        resources: grange_model::Resources::new(),
-    }
 }

@@ -25,8 +25,13 @@ use crate::tables::{Agent, Attempt, Build, Derivation, Index, Task, TaskState};
 
 /// How many edges of the graph are followed for one question, however many builds it is about.
 const EDGES: usize = 25_000;
-/// Everything is a tenth off, for reasons that nobody knows.
-const UNKNOWN: f64 = 0.1;
+/// The logarithm of what was forecast deviates by so much for reasons that are not seen here.
+const UNKNOWN: f64 = 0.15;
+/// And by this share of the deviation of what single builds took from what was expected of them: they are not late independently
+/// of each other, since those of which least is known are the same everywhere, and the long ones end last.
+const TOGETHER: f64 = 0.4;
+/// What single builds are off when nothing is known of them, and when something is, before any has ended.
+const SURPRISES: (f64, f64) = (1.5, 0.3);
 
 /// When a build will have ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,6 +118,8 @@ struct Outlook<'a> {
     chains: Index<u32, Chain>,
     /// By which factor a build takes longer than at speed 1, wherever it may come to: mean and variance.
     slower: (f64, f64),
+    /// The deviation of the logarithm of whatever is forecast.
+    doubt: f64,
     edges: usize,
 }
 
@@ -194,6 +201,8 @@ impl<'a> Outlook<'a> {
             sum += slower * parallel;
             squares += slower * slower * parallel;
         }
+        let (none, some) = SURPRISES;
+        let first = if core.history.len() == 0 { none } else { some };
         let mean = if slots > 0.0 { sum / slots } else { 1.0 };
         let variance = if slots > 0.0 {
             squares / slots - mean * mean
@@ -208,6 +217,7 @@ impl<'a> Outlook<'a> {
             prospects: BTreeMap::new(),
             chains: Index::default(),
             slower: (mean, variance.max(0.0)),
+            doubt: UNKNOWN + TOGETHER * core.history.surprise().unwrap_or(first),
             edges: 0,
         }
     }
@@ -234,7 +244,9 @@ impl<'a> Outlook<'a> {
                 variance = own.variance() + doubt * doubt;
             }
         }
-        let quantiles = LogNormal::with(mean, variance).quantiles();
+        let quantiles = LogNormal::with(mean, variance)
+            .doubted(self.doubt)
+            .quantiles();
         Eta::In {
             p50: Duration::from_millis(quantiles.p50),
             p90: Duration::from_millis(quantiles.p90),
@@ -351,7 +363,7 @@ impl<'a> Outlook<'a> {
         // Those before it are taken to be as hard to predict as it is itself.
         let each = core.duration_of(core.tasks[task].derivation);
         let spread = each.variance().sqrt() / each.mean() / tasks.max(1.0).sqrt();
-        (delay, delay * (UNKNOWN + spread.min(1.0)))
+        (delay, delay * spread.min(1.0))
     }
 
     /// What the agents have to do before they come to this place: milliseconds, and how many tasks.

@@ -26,6 +26,9 @@ pub(crate) struct History {
     all: Pool,
     /// What has changed since it was written: package, system.
     unwritten: BTreeSet<(String, String)>,
+    /// By how much the logarithm of what builds took was off from what was expected of them, at the mean; the latest count
+    /// most.
+    surprise: Option<f64>,
     /// A timer, or work that was put off, will write it.
     pub(crate) writing: bool,
 }
@@ -60,6 +63,18 @@ impl History {
             pool.add(of(&entry.entry));
         }
         pool
+    }
+
+    /// A build took so many milliseconds.
+    pub(crate) fn compare(&mut self, expected: u32, took: u64) {
+        let off = (took.max(1) as f64 / f64::from(expected.max(1))).ln().abs();
+        let before = self.surprise.unwrap_or(off);
+        self.surprise = Some(before + (off - before) / 64.0);
+    }
+
+    /// By how much the logarithm of what builds took was off from what was expected of them, if any has ended.
+    pub(crate) fn surprise(&self) -> Option<f64> {
+        self.surprise
     }
 
     /// Durations of all that was built for a system.

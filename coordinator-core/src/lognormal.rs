@@ -67,6 +67,14 @@ impl LogNormal {
         })
     }
 
+    /// The same, off by some factor whose logarithm has this deviation.
+    pub(crate) fn doubted(&self, deviation: f64) -> Self {
+        Self {
+            deviation: self.deviation.hypot(deviation),
+            ..*self
+        }
+    }
+
     /// The same, of which each takes so much longer or shorter: a factor with this mean and variance, whatever it takes.
     pub(crate) fn times(&self, mean: f64, variance: f64) -> Self {
         let square = self.variance() + self.mean().powi(2);

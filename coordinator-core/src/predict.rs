@@ -172,6 +172,9 @@ impl Core {
         let name = package(&derivation.item.name);
         let (now, new) = (self.now, self.history.len() < self.config.max_packages);
         let system = &derivation.kind.system;
+        if let Some(duration) = duration {
+            self.history.compare(derivation.expected_ms, duration);
+        }
         self.history.learn(&name, system, new, |entry| {
             entry.updated_at = now;
             if let Some(duration) = duration {

@@ -51,9 +51,15 @@ pub fn lines(label: &str, count: usize) -> Result<Vec<Instantiated>, BuilderErro
 /// A request to build this.
 #[must_use]
 pub fn request(derivation: &Instantiated) -> BuildRequest {
+    request_for(&derivation.path)
+}
+
+/// A request to build the derivation of this path.
+#[must_use]
+pub fn request_for(derivation: &impl ToString) -> BuildRequest {
     BuildRequest {
         id: BuildId(Uuid::now_v7()),
-        derivation: derivation.path.to_string(),
+        derivation: derivation.to_string(),
         priority: 0,
         tags: Tags::new(),
         requires: Tags::new(),

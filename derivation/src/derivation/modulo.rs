@@ -7,6 +7,8 @@
 use super::{Derivation, OutputName};
 use crate::StorePath;
 use crate::hash::to_base16;
+use std::borrow::Cow;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -86,15 +88,17 @@ fn hash_with_inputs(
     masked: bool,
 ) -> Result<[u8; 32], UnknownInput> {
     // Sorted by hash; inputs that stand for the same thing, as two ways to one tarball, become one.
-    let mut inputs: BTreeMap<DerivationHash, BTreeSet<OutputName>> = BTreeMap::new();
+    let mut inputs: BTreeMap<DerivationHash, Cow<'_, BTreeSet<OutputName>>> = BTreeMap::new();
     for (path, outputs) in &derivation.input_derivations {
         let hash = lookup(path).ok_or_else(|| UnknownInput(path.clone()))?;
-        inputs
-            .entry(hash)
-            .or_default()
-            .extend(outputs.iter().cloned());
+        match inputs.entry(hash) {
+            Entry::Vacant(entry) => {
+                entry.insert(Cow::Borrowed(outputs));
+            }
+            Entry::Occupied(mut entry) => entry.get_mut().to_mut().extend(outputs.iter().cloned()),
+        }
     }
-    let inputs = inputs.iter();
+    let inputs = inputs.iter().map(|(hash, outputs)| (hash, &**outputs));
     let text = derivation.print_with(
         inputs.map(|(hash, outputs)| {
             (

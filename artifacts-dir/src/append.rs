@@ -103,6 +103,9 @@ struct Writing {
 
 impl Writing {
     fn open(mut held: Held, path: PathBuf, offset: u64) -> Result<Self, ArtifactError> {
+        if offset == 0 {
+            held.comes();
+        }
         let opened = OpenOptions::new()
             .append(true)
             .create(offset == 0)

@@ -15,10 +15,11 @@ use tokio::task::spawn_blocking;
 
 use crate::append::append;
 use crate::error::{at, ended};
-use crate::layout::Layout;
+use crate::layout::{Layout, name_of};
 use crate::list;
 use crate::read;
 use crate::seal::seal;
+use crate::sealed::Sealed;
 use crate::uploads::Uploads;
 
 /// An [`ArtifactStore`] in a directory. Its methods want a tokio runtime.
@@ -28,6 +29,7 @@ use crate::uploads::Uploads;
 pub struct ArtifactsDir {
     layout: Layout,
     uploads: Arc<Uploads>,
+    sealed: Sealed,
 }
 
 impl ArtifactsDir {
@@ -56,10 +58,22 @@ impl ArtifactsDir {
                 at("lock", &path)(used)
             }
         })?;
+        let files = list::uploads_now(&layout)?;
         Ok(Self {
             layout,
-            uploads: Arc::new(Uploads::new(lock)),
+            uploads: Arc::new(Uploads::new(lock, files)),
+            sealed: Sealed::default(),
         })
+    }
+
+    /// Fails if it is known without a look at the disk that there is nothing.
+    fn check_there(&self, source: &Source) -> Result<(), ArtifactError> {
+        match source {
+            Source::Upload(upload) if !self.uploads.may_be_there(upload) => {
+                Err(ArtifactError::NotFound(name_of(source)))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Does `work` on a thread that may wait; the directory stays locked until it is done.
@@ -99,16 +113,27 @@ impl ArtifactStore for ArtifactsDir {
 
     async fn seal(&self, upload: &UploadId, blob: BlobId) -> Result<u64, ArtifactError> {
         let held = self.uploads.hold(upload).await;
-        self.on_disk(move |layout| seal(layout, held, blob)).await
+        // It lies durable under its name already, and nothing is there to become it.
+        if let Some(length) = self.sealed.length(blob)
+            && !self.uploads.may_be_there(upload)
+        {
+            return Ok(length);
+        }
+        let begun = self.sealed.begin();
+        let length = self.on_disk(move |layout| seal(layout, held, blob)).await?;
+        self.sealed.add(begun, blob, length);
+        Ok(length)
     }
 
     async fn size(&self, source: &Source) -> Result<u64, ArtifactError> {
+        self.check_there(source)?;
         let source = source.clone();
         self.on_disk(move |layout| read::size(layout, &source))
             .await
     }
 
     async fn read(&self, source: &Source, range: Range<u64>) -> Result<Body, ArtifactError> {
+        self.check_there(source)?;
         read::read(&self.layout, source, range).await
     }
 
@@ -126,6 +151,7 @@ impl ArtifactStore for ArtifactsDir {
             held.progress().hashed = None;
             reach(Point::UploadDiscarding);
             remove(&layout.upload(held.upload()))?;
+            held.is_gone();
             reach(Point::UploadDiscarded);
             Ok(())
         })
@@ -133,12 +159,15 @@ impl ArtifactStore for ArtifactsDir {
     }
 
     async fn delete(&self, blob: BlobId) -> Result<(), ArtifactError> {
-        self.on_disk(move |layout| {
+        self.sealed.forget(blob);
+        let deleted = self.on_disk(move |layout| {
             remove(&layout.blob(blob))?;
             reach(Point::BlobDeleted);
             Ok(())
-        })
-        .await
+        });
+        let deleted = deleted.await;
+        self.sealed.forget(blob);
+        deleted
     }
 
     fn blobs(&self) -> BoxStream<'_, Result<BlobId, ArtifactError>> {

@@ -20,6 +20,7 @@ mod layout;
 mod list;
 mod read;
 mod seal;
+mod sealed;
 mod uploads;
 
 pub use dir::ArtifactsDir;

@@ -1,5 +1,6 @@
 //! Listing what is there.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,10 +24,18 @@ pub(crate) fn blobs(layout: &Layout) -> BoxStream<'_, Result<BlobId, ArtifactErr
 
 /// All uploads.
 pub(crate) fn uploads(layout: &Layout) -> BoxStream<'_, Result<UploadId, ArtifactError>> {
-    let named = |name: &OsStr| name.to_str().and_then(UploadId::new);
-    stream::once(names(layout.uploads(), named))
+    stream::once(names(layout.uploads(), upload_named))
         .flat_map(stream::iter)
         .boxed()
+}
+
+/// The same, at once.
+pub(crate) fn uploads_now(layout: &Layout) -> Result<HashSet<UploadId>, ArtifactError> {
+    Ok(list(&layout.uploads(), upload_named)?.into_iter().collect())
+}
+
+fn upload_named(name: &OsStr) -> Option<UploadId> {
+    name.to_str().and_then(UploadId::new)
 }
 
 /// What the files in a directory stand for, where they stand for something.

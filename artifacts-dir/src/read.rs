@@ -1,9 +1,9 @@
 //! Reading a range.
 
 use std::fs::File;
-use std::io::{Error, ErrorKind, Read, Seek, SeekFrom};
+use std::io::{Error, ErrorKind, IoSliceMut, Read, Seek, SeekFrom};
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -11,6 +11,7 @@ use futures::stream;
 use grange_interfaces::{ArtifactError, Body, Source, empty_body};
 use grange_model::BlobId;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::error::{at, ended};
@@ -18,6 +19,9 @@ use crate::layout::{Layout, name_of};
 
 /// Bytes in a piece. While one is on its way, the next is read.
 const PIECE: u64 = 256 << 10;
+
+/// What has at most so many bytes is read at once if it is in memory.
+const SMALL: u64 = 64 << 10;
 
 type Piece = std::io::Result<(Bytes, Reading)>;
 
@@ -29,6 +33,12 @@ pub(crate) async fn read(
 ) -> Result<Body, ArtifactError> {
     let path = layout.source(source);
     let name = name_of(source);
+    match at_hand(&path, &range) {
+        AtHand::Nothing => return Err(ArtifactError::NotFound(name)),
+        AtHand::Bytes(bytes) if bytes.is_empty() => return Ok(empty_body()),
+        AtHand::Bytes(bytes) => return Ok(stream::iter([Ok(bytes.into())]).boxed()),
+        AtHand::Unknown => {}
+    }
     let open = move || -> Result<Piece, ArtifactError> {
         let mut file = open(&path, name)?;
         let length = file.metadata().map_err(at("look at", &path))?.len();
@@ -48,12 +58,46 @@ pub(crate) async fn read(
     Ok(first.chain(stream::unfold(reading.ahead(), rest)).boxed())
 }
 
-/// A sealed blob, if it can be opened without waiting for the disk: to have another thread open it would take longer.
+/// What is known of a file without waiting for the disk: to have another thread look takes longer than to look.
+enum AtHand {
+    /// There is none.
+    Nothing,
+    /// All that was asked for.
+    Bytes(Vec<u8>),
+    Unknown,
+}
+
+fn at_hand(path: &Path, range: &Range<u64>) -> AtHand {
+    let file = match open_at_hand(path) {
+        Ok(file) => file,
+        Err(Errno::NOENT) => return AtHand::Nothing,
+        Err(_) => return AtHand::Unknown,
+    };
+    let Ok(length) = file.metadata().map(|it| it.len()) else {
+        return AtHand::Unknown;
+    };
+    let rest = range.end.min(length).saturating_sub(range.start);
+    if rest > SMALL {
+        return AtHand::Unknown;
+    }
+    let mut bytes = vec![0; usize::try_from(rest).expect("it is small")];
+    let mut room = [IoSliceMut::new(&mut bytes)];
+    match preadv2(&file, &mut room, range.start, ReadWriteFlags::NOWAIT) {
+        Ok(read) if read as u64 == rest => AtHand::Bytes(bytes),
+        _ => AtHand::Unknown,
+    }
+}
+
+/// Opens a file only if that needs no disk; `NOENT` if it is known that there is none.
+fn open_at_hand(path: &Path) -> Result<File, Errno> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED).map(File::from)
+}
+
+/// A sealed blob, if it can be opened without waiting for the disk.
 pub(crate) fn file_at_hand(layout: &Layout, blob: BlobId) -> Option<File> {
     let path = layout.source(&Source::Blob(blob));
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let opened = openat2(CWD, &path, flags, Mode::empty(), ResolveFlags::CACHED);
-    opened.ok().map(File::from)
+    open_at_hand(&path).ok()
 }
 
 /// A blob's file, for others to read.
@@ -110,7 +154,7 @@ async fn rest(ahead: Ahead) -> Option<(std::io::Result<Bytes>, Ahead)> {
     }
 }
 
-fn open(path: &std::path::Path, name: String) -> Result<File, ArtifactError> {
+fn open(path: &Path, name: String) -> Result<File, ArtifactError> {
     match File::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Err(ArtifactError::NotFound(name)),
         opened => opened.map_err(at("open", path)),

@@ -21,6 +21,7 @@ pub(crate) fn seal(layout: &Layout, mut held: Held, blob: BlobId) -> Result<u64,
     let file = match File::open(&from) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             held.progress().hashed = None;
+            held.is_gone();
             return match File::open(&to) {
                 // The process that renamed it may have ended before that was durable.
                 Ok(file) => {
@@ -56,6 +57,7 @@ pub(crate) fn seal(layout: &Layout, mut held: Held, blob: BlobId) -> Result<u64,
         held.progress().hashed = known;
         return Err(at("rename", &from)(error));
     }
+    held.is_gone();
     reach(Point::UploadRenamed);
     sync(&directory)?;
     reach(Point::BlobSealed);

@@ -1,6 +1,6 @@
 //! One at a time for each upload.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,6 +14,9 @@ type Entries = HashMap<UploadId, Arc<AsyncMutex<Progress>>>;
 #[derive(Debug)]
 pub(crate) struct Uploads {
     entries: Mutex<Entries>,
+    /// Those that may have a file; of all others it is known that they have none, without a look at the disk. It changes only
+    /// while the upload is held: added before the file is made, taken out when it is gone.
+    files: Mutex<HashSet<UploadId>>,
     /// The directory is locked until the last one who works there is done.
     #[expect(dead_code, reason = "it is held, not read")]
     lock: File,
@@ -43,11 +46,23 @@ struct Ticket {
 }
 
 impl Uploads {
-    pub(crate) fn new(lock: File) -> Self {
+    /// `files` are there already.
+    pub(crate) fn new(lock: File, files: HashSet<UploadId>) -> Self {
         Self {
             entries: Mutex::default(),
+            files: Mutex::new(files),
             lock,
         }
+    }
+
+    /// Whether it may have a file.
+    pub(crate) fn may_be_there(&self, upload: &UploadId) -> bool {
+        self.files().contains(upload)
+    }
+
+    fn files(&self) -> MutexGuard<'_, HashSet<UploadId>> {
+        // Every change is one call of the set.
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until nobody else works on the upload.
@@ -79,6 +94,17 @@ impl Held {
     /// Which upload.
     pub(crate) fn upload(&self) -> &UploadId {
         &self.ticket.upload
+    }
+
+    /// Its file is about to be made.
+    pub(crate) fn comes(&mut self) {
+        let upload = self.upload().clone();
+        self.ticket.uploads.files().insert(upload);
+    }
+
+    /// It has no file any more.
+    pub(crate) fn is_gone(&mut self) {
+        self.ticket.uploads.files().remove(self.upload());
     }
 
     pub(crate) fn progress(&mut self) -> &mut Progress {
@@ -115,7 +141,7 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_kept_of_what_nothing_is_known() {
-        let uploads = Arc::new(Uploads::new(tempfile::tempfile().unwrap()));
+        let uploads = Arc::new(Uploads::new(tempfile::tempfile().unwrap(), HashSet::new()));
         let id = UploadId::new("a").unwrap();
         let mut first = uploads.hold(&id).await;
         {
@@ -132,7 +158,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_goes_on_with_the_same_entry() {
-        let uploads = Arc::new(Uploads::new(tempfile::tempfile().unwrap()));
+        let uploads = Arc::new(Uploads::new(tempfile::tempfile().unwrap(), HashSet::new()));
         let id = UploadId::new("a").unwrap();
         let first = uploads.hold(&id).await;
         let mut second = Box::pin(uploads.hold(&id));

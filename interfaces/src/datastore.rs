@@ -151,6 +151,25 @@ pub trait History: Send + Sync + fmt::Debug {
         limit: usize,
     ) -> Result<Page<FinishedBuild>, StoreError>;
 
+    /// For each of these outputs, whether there is a finished build that ended for want of it. By default each is asked for with
+    /// [`finished`](History::finished).
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt`, `Unavailable`.
+    async fn are_lost(&self, outputs: &[Digest]) -> Result<Vec<bool>, StoreError> {
+        let mut lost = Vec::with_capacity(outputs.len());
+        for output in outputs {
+            let filter = FinishedFilter {
+                lost_input: Some(*output),
+                ..FinishedFilter::default()
+            };
+            let page = self.finished(&filter, None, 1).await?;
+            lost.push(!page.entries.is_empty());
+        }
+        Ok(lost)
+    }
+
     /// Items that are available, in the order of their digests, behind `after`, at most `limit`.
     ///
     /// # Errors

@@ -43,7 +43,7 @@ pub enum HookError {
 ///
 /// # Contract
 ///
-/// Facts come in order and one at a time, each at least once: after a crash or a failure the same
+/// Facts come in order and one at a time, each that it [wants](Hook::wants) at least once: after a crash or a failure the same
 /// fact comes again, and has to be answered as before: what was asked for the first time may not have
 /// been committed. What a hook hears of is written. A hook runs beside the coordinator, and can neither
 /// fail, block nor slow it, nor other hooks. A fact about a build that has 16 requests of hooks behind
@@ -52,6 +52,23 @@ pub enum HookError {
 pub trait Hook: Send + Sync + fmt::Debug {
     /// Under which name its cursor is kept.
     fn name(&self) -> &str;
+
+    /// Which of these facts, one after the other in the journal, it wants delivered; one answer for each. The others are not, and
+    /// its cursor goes past them. Whoever has nothing to do for most facts finds that out of many at once. By default it wants all.
+    ///
+    /// What it answers has to hold whenever the fact would be delivered later. All that had happened before the last of these facts
+    /// is in `history`.
+    ///
+    /// # Errors
+    ///
+    /// Any: then all are delivered.
+    async fn wants(
+        &self,
+        facts: &[NumberedFact],
+        _history: &dyn History,
+    ) -> Result<Vec<bool>, HookError> {
+        Ok(vec![true; facts.len()])
+    }
 
     /// Takes a fact, and says what else shall be done.
     ///

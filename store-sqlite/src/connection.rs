@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use grange_interfaces::StoreError;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::SqliteConfig;
@@ -98,6 +99,10 @@ pub(crate) fn reader(path: &Path, config: &SqliteConfig) -> Result<Connection, S
         .pragma_update(None, "query_only", true)
         .map_err(at("cannot configure a reader"))?;
     connection.set_prepared_statement_cache_capacity(64);
+    // A plan does not depend on what is asked for: else SQLite makes some anew for each question.
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map_err(at("cannot configure a reader"))?;
     Ok(connection)
 }
 

@@ -29,6 +29,7 @@ mod config;
 mod connection;
 mod error;
 mod finished;
+mod gets;
 mod keeper;
 mod load;
 mod lock;

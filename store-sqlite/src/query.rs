@@ -1,7 +1,7 @@
 //! Which finished builds.
 
 use grange_interfaces::{FinishedFilter, Page, StoreError};
-use grange_model::{BuildId, BuildState, FinishedBuild};
+use grange_model::{BuildId, BuildState, Digest, FinishedBuild};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
@@ -45,6 +45,17 @@ pub(crate) fn page(
         page.entries.push(finished(id, record)?);
     }
     Ok(page)
+}
+
+/// For each of these outputs, whether a finished build lost it.
+pub(crate) fn are_lost(
+    connection: &Connection,
+    outputs: &[Digest],
+) -> Result<Vec<bool>, StoreError> {
+    let sql = "SELECT 1 FROM lost_input WHERE output = ?1";
+    let mut statement = connection.prepare_cached(sql).map_err(at(FAILED))?;
+    let lost = outputs.iter().map(|output| statement.exists([output.0]));
+    lost.collect::<Result<_, _>>().map_err(at(FAILED))
 }
 
 /// The build in a column of 16 bytes.
@@ -130,8 +141,6 @@ fn query(filter: &FinishedFilter, after: Option<BuildId>) -> Query {
 
 #[cfg(test)]
 mod tests {
-    use grange_model::Digest;
-
     use super::*;
     use crate::schema;
 

@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::commit::Commits;
 use crate::error::io;
+use crate::gets::Gets;
 use crate::keeper::Keeper;
 use crate::lock::ProcessLock;
 use crate::readers::Readers;
@@ -30,7 +31,8 @@ use crate::{CheckReport, SqliteConfig, check, connection, load, query, read, wri
 #[derive(Debug)]
 pub struct SqliteDatastore {
     path: PathBuf,
-    readers: Readers,
+    readers: Arc<Readers>,
+    gets: Gets,
     /// None only while it is dropped.
     commands: Option<mpsc::Sender<Command>>,
     threads: Vec<JoinHandle<()>>,
@@ -75,7 +77,8 @@ impl SqliteDatastore {
         let (commands, receiver) = mpsc::channel(config.queue.max(1));
         let writer_thread = writer::start(writer, keeper, lock, receiver)?;
         Ok(Self {
-            readers: Readers::new(path.clone(), config),
+            readers: Arc::new(Readers::new(path.clone(), config)),
+            gets: Gets::default(),
             path,
             commands: Some(commands),
             threads: vec![writer_thread, keeper_thread],
@@ -146,10 +149,7 @@ impl Datastore for SqliteDatastore {
 #[async_trait]
 impl History for SqliteDatastore {
     async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Record>>, StoreError> {
-        let keys = keys.to_vec();
-        self.readers
-            .ask(move |snapshot| keys.iter().map(|key| read::get(snapshot, key)).collect())
-            .await
+        self.gets.get(&self.readers, keys.to_vec()).await
     }
 
     async fn finished(
@@ -161,6 +161,16 @@ impl History for SqliteDatastore {
         let filter = filter.clone();
         self.readers
             .ask(move |snapshot| query::page(snapshot, &filter, after, limit))
+            .await
+    }
+
+    async fn are_lost(&self, outputs: &[Digest]) -> Result<Vec<bool>, StoreError> {
+        if outputs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let outputs = outputs.to_vec();
+        self.readers
+            .ask(move |snapshot| query::are_lost(snapshot, &outputs))
             .await
     }
 

@@ -189,3 +189,42 @@ async fn only_the_owner_reads_the_files() {
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }
 }
+
+/// Those that wait for each other go together; nobody gets another's answer, and nobody waits for one who has gone.
+#[tokio::test]
+async fn each_of_many_questions_has_its_own_answer() {
+    let place = Place::new();
+    let mut writer = Writer::claim(open(&place.path()).unwrap()).await;
+    for _ in 0..20 {
+        writer.write().await.unwrap();
+    }
+    let ask = |asked: u32| {
+        let store = Arc::clone(&writer.store);
+        async move {
+            // The last of the three is not there.
+            let numbers = [asked % 20 + 1, (asked + 7) % 20 + 1, asked + 1_000];
+            let keys = numbers.map(|number| Key::Finished(sample::build_id(number)));
+            let found = store.get(&keys).await.unwrap();
+            let found: Vec<_> = found
+                .iter()
+                .map(|it| it.as_ref().map(Record::key))
+                .collect();
+            let [first, second, _] = keys;
+            assert_eq!(found, [Some(first), Some(second), None]);
+        }
+    };
+    let asking: Vec<_> = (0..500).map(|asked| tokio::spawn(ask(asked))).collect();
+    for (number, asking) in asking.into_iter().enumerate() {
+        if number % 3 == 0 {
+            asking.abort();
+        } else {
+            asking.await.unwrap();
+        }
+    }
+    let Writer { store, .. } = writer;
+    let store = Arc::try_unwrap(store);
+    if let Ok(store) = store {
+        drop(store);
+        open(&place.path()).unwrap();
+    }
+}

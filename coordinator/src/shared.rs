@@ -16,6 +16,9 @@ use crate::upstream::{Silent, Upstreams};
 /// with usual ones.
 const TRANSFERS: usize = 16;
 
+/// How many larger outputs are read and verified at once: each has a thread, and memory for its window.
+const VERIFICATIONS: usize = 16;
+
 /// What all tasks of a coordinator share.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -26,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) upstreams: Upstreams,
     /// How many nars may be fetched from these at once for agents: each has a thread, and memory for its window.
     pub(crate) transfers: Arc<Semaphore>,
+    /// How many outputs may be read at once that are not small.
+    pub(crate) verifying: Semaphore,
     pub(crate) silent: Silent,
     /// Blobs that a commit under way may name.
     pub(crate) pins: Arc<Pins>,
@@ -69,6 +74,7 @@ impl Shared {
             clock,
             upstreams,
             transfers: Arc::new(Semaphore::new(TRANSFERS)),
+            verifying: Semaphore::new(VERIFICATIONS),
             silent: Silent::default(),
             pins: Arc::default(),
             relied: Arc::default(),

@@ -1,5 +1,10 @@
 //! How attempts ended, as agents say it.
 
+use std::collections::BTreeSet;
+use std::iter;
+use std::pin::pin;
+
+use futures::{StreamExt, stream};
 use grange_coordinator_core as core;
 use grange_derivation::{Derivation, StorePath};
 use grange_fail_points::{Point, reach};
@@ -13,6 +18,9 @@ use crate::ingest::{self, Rejected};
 use crate::retain::Pin;
 use crate::upstream;
 
+/// How many reports of one message are looked at at once.
+const AT_ONCE: usize = 100;
+
 impl CoordinatorEndpoint {
     pub(super) async fn report(
         &self,
@@ -20,12 +28,23 @@ impl CoordinatorEndpoint {
         reports: Vec<(AttemptId, Report)>,
     ) -> Answered {
         let mut answers = Vec::new();
-        for (attempt, report) in reports {
-            let taken = self.take_report(agent, attempt, report).await;
-            if matches!(&taken, Err(refusal) if refusal.is_transient()) {
-                return Err(taken.expect_err("it was just seen to be a refusal"));
+        let mut reports = reports.into_iter().peekable();
+        while reports.peek().is_some() {
+            // What is said of one attempt is looked at one after the other, of several at once: each waits for a commit, and
+            // one commit then serves them all.
+            let mut attempts = BTreeSet::new();
+            let run = iter::from_fn(|| reports.next_if(|(attempt, _)| attempts.insert(*attempt)));
+            let run: Vec<_> = run.collect();
+            let taking = stream::iter(run)
+                .map(|(attempt, report)| self.take_report(agent, attempt, report))
+                .buffered(AT_ONCE);
+            let mut taking = pin!(taking);
+            while let Some(taken) = taking.next().await {
+                if matches!(&taken, Err(refusal) if refusal.is_transient()) {
+                    return Err(taken.expect_err("it was just seen to be a refusal"));
+                }
+                answers.push(taken.err());
             }
-            answers.push(taken.err());
         }
         Ok((Answer::Reported(answers), None))
     }

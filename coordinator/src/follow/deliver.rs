@@ -115,8 +115,16 @@ impl Follower {
             .await
             .map_err(store_refusal)?;
         let more = facts.more;
-        for fact in facts.entries {
+        let count = facts.entries.len();
+        let wanted = self.hook.wants(&facts.entries, &*self.shared.datastore);
+        let wanted = wanted.await.ok().filter(|wanted| wanted.len() == count);
+        let wanted = wanted.unwrap_or_else(|| vec![true; count]);
+        for (fact, wanted) in facts.entries.into_iter().zip(wanted) {
             let number = fact.number;
+            if !wanted {
+                self.record.cursor = number;
+                continue;
+            }
             let (requests, letter) = self.deliver(fact).await?;
             if requests.is_empty() && letter.is_none() {
                 self.record.cursor = number;

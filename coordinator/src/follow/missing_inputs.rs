@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use grange_interfaces::{Delivery, History, Hook, HookError, Request, StoreError};
 use grange_model::{
-    BuildId, BuildSpec, DerivationRecord, Digest, Fact, Key, Limits, Record, Resources,
-    SetupProblem, Tags,
+    BuildId, BuildSpec, DerivationRecord, Digest, Fact, Key, Limits, NumberedFact, Record,
+    Resources, SetupProblem, Tags,
 };
 
 /// When an agent reports that inputs are missing, asks for builds of the derivations that make
@@ -32,6 +32,15 @@ impl Default for MissingInputs {
 impl Hook for MissingInputs {
     fn name(&self) -> &str {
         "missing-inputs"
+    }
+
+    async fn wants(
+        &self,
+        facts: &[NumberedFact],
+        _history: &dyn History,
+    ) -> Result<Vec<bool>, HookError> {
+        let wanted = |fact: &NumberedFact| matches!(fact.fact, Fact::SetupFailed { .. });
+        Ok(facts.iter().map(wanted).collect())
     }
 
     async fn deliver(

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use grange_interfaces::{Delivery, FinishedFilter, History, Hook, HookError, Request};
-use grange_model::{BuildState, Fact};
+use grange_model::{BuildState, Fact, NumberedFact};
 
 /// How many builds are reopened by one commit.
 const PAGE: usize = 500;
@@ -15,6 +15,25 @@ pub struct Reopen;
 impl Hook for Reopen {
     fn name(&self) -> &str {
         "reopen"
+    }
+
+    /// Most outputs nobody has ever lacked. A build that was lost before its input came is in the history by now: the fact that
+    /// the input is available is behind the one that the build has ended.
+    async fn wants(
+        &self,
+        facts: &[NumberedFact],
+        history: &dyn History,
+    ) -> Result<Vec<bool>, HookError> {
+        let available = |fact: &NumberedFact| match fact.fact {
+            Fact::Available { output } => Some(output),
+            _ => None,
+        };
+        let outputs: Vec<_> = facts.iter().filter_map(available).collect();
+        let lost = history.are_lost(&outputs).await;
+        let lost = lost.map_err(|error| HookError::Retry(error.to_string()))?;
+        let mut lost = lost.into_iter();
+        let wanted = |fact| available(fact).is_some() && lost.next().unwrap_or(true);
+        Ok(facts.iter().map(wanted).collect())
     }
 
     async fn deliver(

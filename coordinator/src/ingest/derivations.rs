@@ -4,13 +4,14 @@
 //! with the output paths that follow from its inputs: otherwise it could claim the path of an output
 //! that others trust.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use bytes::Bytes;
 use grange_coordinator_core::Input;
 use grange_derivation::{Derivation, DerivationHash, StorePath, derivation_hash, verify_outputs};
 use grange_interfaces::{Body, Fault, FrameError, Frames, Refusal};
 use grange_model::{DerivationRecord, InputRef, Item, Key, OutputRef, Record};
+use tokio::task::JoinHandle;
 
 use super::stream::broke_off;
 use crate::available::available;
@@ -19,8 +20,11 @@ use crate::handle::Handle;
 use crate::retain::Reliance;
 use crate::shared::Shared;
 
-/// How many derivations are committed together.
+/// How many derivations are verified and committed together, unless their texts are long.
 const GROUP: usize = 200;
+const GROUP_BYTES: usize = 4 << 20;
+/// On how many threads a group is parsed.
+const PARTS: usize = 4;
 
 /// Takes the derivations of a body, inputs before those that use them.
 pub(crate) async fn put_derivations(
@@ -30,24 +34,43 @@ pub(crate) async fn put_derivations(
 ) -> Result<(), Refusal> {
     let mut frames = Frames::new(body, shared.config.max_derivation);
     let mut verifier = Verifier::default();
-    let mut records = Vec::new();
-    // On their sources, until they are durable.
-    let mut relied = Vec::new();
-    while let Some((path, text)) = frames.next().await.map_err(|error| bad_body(&error))? {
-        let path = String::from_utf8(path.to_vec())
-            .map_err(|_| Refusal::new(Fault::Caller, "a derivation's path is not text"))?;
-        let path = parse_path(&shared.config, &path)?;
-        let (both, reliance) = verifier.verify(shared, &path, &text).await?;
-        relied.push(reliance);
-        records.extend(both);
-        if records.len() >= 2 * GROUP {
-            store_records(handle, std::mem::take(&mut records)).await?;
-            relied.clear();
+    // A group is brought to the disk while the next one is verified.
+    let mut storing = None;
+    loop {
+        let (mut group, mut bytes) = (Vec::new(), 0);
+        while group.len() < GROUP
+            && bytes < GROUP_BYTES
+            && let Some((path, text)) = frames.next().await.map_err(|error| bad_body(&error))?
+        {
+            let path = String::from_utf8(path.to_vec())
+                .map_err(|_| Refusal::new(Fault::Caller, "a derivation's path is not text"))?;
+            bytes += text.len();
+            group.push((parse_path(&shared.config, &path)?, text));
+        }
+        if group.is_empty() {
+            break;
+        }
+        let (records, reliance) = verifier.verify(shared, &group).await?;
+        let handle = handle.clone();
+        let store = async move {
+            let stored = store_records(&handle, records).await;
+            // On their sources, until they are durable.
+            drop(reliance);
+            stored
+        };
+        if let Some(before) = storing.replace(tokio::spawn(store)) {
+            stored(before).await?;
         }
     }
-    store_records(handle, records).await?;
-    drop(relied);
-    Ok(())
+    match storing {
+        Some(last) => stored(last).await,
+        None => Ok(()),
+    }
+}
+
+async fn stored(storing: JoinHandle<Result<(), Refusal>>) -> Result<(), Refusal> {
+    let failed = |error| Refusal::new(Fault::Us, format!("storing derivations failed: {error}"));
+    storing.await.map_err(failed)?
 }
 
 fn bad_body(error: &FrameError) -> Refusal {
@@ -68,104 +91,98 @@ pub(crate) async fn store_records(handle: &Handle, records: Vec<Record>) -> Resu
     Ok(())
 }
 
-/// Verifies derivations that come one after the other, inputs before those that use them. It holds those that others
-/// may need.
+/// Verifies derivations that come one after the other, inputs before those that use them. It holds what others may need
+/// of them.
 #[derive(Default)]
-pub(crate) struct Verifier(BTreeMap<grange_model::Digest, DerivationRecord>);
+pub(crate) struct Verifier(BTreeMap<grange_model::Digest, Known>);
+
+/// What a derivation's users need of it.
+struct Known {
+    hash: DerivationHash,
+    outputs: Vec<OutputRef>,
+}
+
+impl Known {
+    fn new(record: &DerivationRecord) -> Self {
+        Self {
+            hash: DerivationHash(record.hash),
+            outputs: record.outputs.clone(),
+        }
+    }
+}
 
 impl Verifier {
-    /// The records of a derivation.
+    /// The records of derivations. What they need that is not here is read from the Datastore together.
     pub(crate) async fn verify(
         &mut self,
         shared: &Shared,
+        texts: &[(StorePath, Bytes)],
+    ) -> Result<(Vec<Record>, Reliance), Refusal> {
+        let parsed = parse_all(texts).await?;
+        let all = || texts.iter().map(|(path, _)| path).zip(&parsed);
+        self.read_inputs(shared, all()).await?;
+        let sources: BTreeSet<_> = parsed.iter().flat_map(sources).map(digest).collect();
+        let reliance = shared.relied.rely(sources.into_iter().collect()).await;
+        check_sources(shared, all()).await?;
+        let mut records = Vec::with_capacity(2 * texts.len());
+        for ((path, text), derivation) in texts.iter().zip(&parsed) {
+            records.extend(self.verify_one(path, text, derivation)?);
+        }
+        Ok((records, reliance))
+    }
+
+    fn verify_one(
+        &mut self,
         path: &StorePath,
         text: &Bytes,
-    ) -> Result<([Record; 2], Reliance), Refusal> {
+        derivation: &Derivation,
+    ) -> Result<[Record; 2], Refusal> {
         let wrong = |what: String| Refusal::new(Fault::Caller, format!("{path}: {what}"));
-        let name = path
-            .derivation_name()
-            .ok_or_else(|| wrong("the name of a derivation ends in .drv".to_owned()))?;
-        let derivation = Derivation::parse(path.store(), name, text)
-            .map_err(|error| wrong(with_sources(&error)))?;
-        let actual = derivation
-            .path_of_text(text)
-            .map_err(|error| wrong(error.to_string()))?;
-        if actual != *path {
-            return Err(wrong(format!("its content belongs to {actual}")));
+        let mut inputs = derivation.input_derivations.keys();
+        if let Some(input) = inputs.find(|input| !self.0.contains_key(&digest(input))) {
+            return Err(Refusal::new(
+                Fault::Caller,
+                format!("{path} needs {input}, which has to be sent before it"),
+            ));
         }
-        self.read_inputs(shared, path, &derivation).await?;
-        let sources = derivation.input_sources.iter().map(digest).collect();
-        let reliance = shared.relied.rely(sources).await;
-        self.check_sources(shared, path, &derivation).await?;
         let hash = |input: &StorePath| {
-            self.0
-                .get(&digest(input))
-                .map(|record| DerivationHash(record.hash))
+            let known = self.0.get(&digest(input));
+            known.map(|known| known.hash)
         };
-        verify_outputs(&derivation, hash).map_err(|error| wrong(with_sources(&error)))?;
-        let own = derivation_hash(&derivation, hash).map_err(|error| wrong(error.to_string()))?;
-        let record = self.record(path, &derivation, own)?;
-        self.0.insert(digest(path), record.clone());
+        verify_outputs(derivation, hash).map_err(|error| wrong(with_sources(&error)))?;
+        let own = derivation_hash(derivation, hash).map_err(|error| wrong(error.to_string()))?;
+        let record = self.record(path, derivation, own)?;
+        self.0.insert(digest(path), Known::new(&record));
         let text = Record::DerivationText {
             derivation: digest(path),
             text: text.to_vec(),
         };
-        Ok(([text, Record::Derivation(record)], reliance))
+        Ok([text, Record::Derivation(record)])
     }
 
-    /// Makes sure that all input derivations are at hand.
-    async fn read_inputs(
+    /// Has all input derivations at hand that are there and not among those before their user.
+    async fn read_inputs<'a>(
         &mut self,
         shared: &Shared,
-        path: &StorePath,
-        derivation: &Derivation,
+        all: impl Iterator<Item = (&'a StorePath, &'a Derivation)>,
     ) -> Result<(), Refusal> {
-        let unread = derivation
-            .input_derivations
-            .keys()
-            .filter(|input| !self.0.contains_key(&digest(input)));
-        let unread: Vec<&StorePath> = unread.collect();
+        let (mut before, mut unread) = (HashSet::new(), BTreeSet::new());
+        for (path, derivation) in all {
+            let inputs = derivation.input_derivations.keys().map(digest);
+            unread.extend(inputs.filter(|it| !self.0.contains_key(it) && !before.contains(it)));
+            before.insert(digest(path));
+        }
         if unread.is_empty() {
             return Ok(());
         }
-        let keys: Vec<_> = unread
-            .iter()
-            .map(|input| Key::Derivation(digest(input)))
-            .collect();
+        let keys: Vec<_> = unread.into_iter().map(Key::Derivation).collect();
         let found = shared.datastore.get(&keys).await.map_err(store_refusal)?;
-        for (input, record) in unread.into_iter().zip(found) {
-            let Some(Record::Derivation(record)) = record else {
-                return Err(Refusal::new(
-                    Fault::Caller,
-                    format!("{path} needs {input}, which has to be sent before it"),
-                ));
-            };
-            self.0.insert(digest(input), record);
+        for record in found.into_iter().flatten() {
+            if let Record::Derivation(record) = record {
+                self.0.insert(record.item.digest, Known::new(&record));
+            }
         }
         Ok(())
-    }
-
-    async fn check_sources(
-        &self,
-        shared: &Shared,
-        path: &StorePath,
-        derivation: &Derivation,
-    ) -> Result<(), Refusal> {
-        let sources = || {
-            derivation
-                .input_sources
-                .iter()
-                .filter(|source| !source.is_derivation())
-        };
-        let digests: Vec<_> = sources().map(digest).collect();
-        let found = available(shared, &digests).await?;
-        match sources().zip(found).find(|(_, record)| record.is_none()) {
-            Some((source, _)) => Err(Refusal::new(
-                Fault::Caller,
-                format!("{path} needs the source {source}, which has to be sent before it"),
-            )),
-            None => Ok(()),
-        }
     }
 
     fn record(
@@ -223,5 +240,69 @@ impl Verifier {
             hash: hash.0,
             features: features?,
         })
+    }
+}
+
+/// The derivations that these are; many are parsed on several threads.
+async fn parse_all(texts: &[(StorePath, Bytes)]) -> Result<Vec<Derivation>, Refusal> {
+    let parse_part = |part: &[(StorePath, Bytes)]| -> Result<Vec<_>, Refusal> {
+        part.iter().map(|(path, text)| parse(path, text)).collect()
+    };
+    if texts.len() < PARTS {
+        return parse_part(texts);
+    }
+    let parts = texts.chunks(texts.len().div_ceil(PARTS));
+    let parsing = parts.map(|part| {
+        let part = part.to_vec();
+        tokio::task::spawn_blocking(move || parse_part(&part))
+    });
+    let mut all = Vec::with_capacity(texts.len());
+    for part in parsing.collect::<Vec<_>>() {
+        let failed = |error| Refusal::new(Fault::Us, format!("a parser ended: {error}"));
+        all.extend(part.await.map_err(failed)??);
+    }
+    Ok(all)
+}
+
+/// A derivation, if its path is the one that follows from its text.
+fn parse(path: &StorePath, text: &Bytes) -> Result<Derivation, Refusal> {
+    let wrong = |what: String| Refusal::new(Fault::Caller, format!("{path}: {what}"));
+    let name = path
+        .derivation_name()
+        .ok_or_else(|| wrong("the name of a derivation ends in .drv".to_owned()))?;
+    let derivation =
+        Derivation::parse(path.store(), name, text).map_err(|error| wrong(with_sources(&error)))?;
+    let actual = derivation
+        .path_of_text(text)
+        .map_err(|error| wrong(error.to_string()))?;
+    if actual != *path {
+        return Err(wrong(format!("its content belongs to {actual}")));
+    }
+    Ok(derivation)
+}
+
+fn sources(derivation: &Derivation) -> impl Iterator<Item = &StorePath> {
+    derivation.input_sources.iter()
+}
+
+/// Makes sure that all sources that are no derivations are available.
+async fn check_sources<'a>(
+    shared: &Shared,
+    all: impl Iterator<Item = (&'a StorePath, &'a Derivation)>,
+) -> Result<(), Refusal> {
+    let mut wanted = BTreeMap::new();
+    for (path, derivation) in all {
+        for source in sources(derivation).filter(|it| !it.is_derivation()) {
+            wanted.entry(digest(source)).or_insert((path, source));
+        }
+    }
+    let digests: Vec<_> = wanted.keys().copied().collect();
+    let found = available(shared, &digests).await?;
+    match wanted.values().zip(found).find(|(_, it)| it.is_none()) {
+        Some(((path, source), _)) => Err(Refusal::new(
+            Fault::Caller,
+            format!("{path} needs the source {source}, which has to be sent before it"),
+        )),
+        None => Ok(()),
     }
 }

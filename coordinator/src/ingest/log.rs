@@ -84,6 +84,9 @@ pub(crate) async fn check_log(
     attempt: AttemptId,
     said: u64,
 ) -> Result<(), Refusal> {
+    if said == 0 {
+        return Ok(());
+    }
     let here = log_offset(shared, attempt).await?;
     if here >= said.min(shared.config.max_log) {
         return Ok(());

@@ -1,15 +1,18 @@
 //! Outputs, verified: hash, size and references are computed here, whatever the agent says.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
-use grange_derivation::{Derivation, FixedOutput, Hash, HashAlgo, StorePath, nar, refs};
+use futures::StreamExt;
+use grange_derivation::{Derivation, FixedOutput, Hash, HashAlgo, Hasher, StorePath, nar, refs};
 use grange_fail_points::{Point, reach};
 use grange_interfaces::message::ReportedOutput;
-use grange_interfaces::{ArtifactError, Fault, Refusal, Source, UploadId};
+use grange_interfaces::{ArtifactError, Body, Fault, Refusal, Source, UploadId};
 use grange_model::{AttemptId, DerivationRecord, Item, ItemRecord};
 use sha2::{Digest, Sha256};
 use tokio_util::io::{StreamReader, SyncIoBridge};
+use zstd::bulk::Decompressor;
 
 use super::closure::closure_of_inputs;
 use super::uploads::upload_of;
@@ -20,6 +23,12 @@ use crate::handle::Handle;
 use crate::retain::{Pin, Reliance};
 use crate::shared::Shared;
 use crate::upstream;
+
+/// An output that has at most so many bytes, compressed and not, is read at once and in memory.
+const SMALL_FILE: u64 = 16 << 10;
+const SMALL_NAR: u64 = 64 << 10;
+/// Bytes of a nar that are looked at together.
+const BUFFER: usize = 256 << 10;
 
 /// An agent said what is not so, or sent what cannot be taken: its attempt is worth nothing.
 #[derive(Debug)]
@@ -206,14 +215,23 @@ async fn examine(
         }
         Err(error) => return Err(artifact_refusal(error).into()),
     };
-    let reader = SyncIoBridge::new(StreamReader::new(body));
     let digests: Vec<[u8; 20]> = candidates.keys().copied().collect();
     let algo = fixed.filter(|fixed| !fixed.recursive || fixed.algo() != HashAlgo::Sha256);
     let most = said.nar_size;
-    let work = tokio::task::spawn_blocking(move || read_nar(reader, digests, algo, most));
-    let found = work
-        .await
-        .map_err(|error| Refusal::new(Fault::Us, format!("reading an output failed: {error}")))?;
+    let found = if said.file_size <= SMALL_FILE && most <= SMALL_NAR {
+        // Another thread would take longer to wake up.
+        let file = first_bytes(body, said.file_size + 1).await;
+        file.and_then(|file| read_small_nar(&file, digests, algo, most))
+    } else {
+        let place = shared.verifying.acquire().await;
+        let reader = SyncIoBridge::new(StreamReader::new(body));
+        let work = tokio::task::spawn_blocking(move || read_nar(reader, digests, algo, most));
+        let found = work.await;
+        drop(place);
+        found.map_err(|error| {
+            Refusal::new(Fault::Us, format!("reading an output failed: {error}"))
+        })?
+    };
     if found.is_err() {
         check_arrived(shared, upload, said).await?;
     }
@@ -243,6 +261,21 @@ async fn check_arrived(
     Err(Refusal::new(Fault::Conflict, message))
 }
 
+/// What a body begins with; at most so many bytes.
+async fn first_bytes(mut body: Body, most: u64) -> io::Result<Vec<u8>> {
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    let mut bytes = Vec::new();
+    while let Some(piece) = body.next().await {
+        let piece = piece?;
+        let room = most - bytes.len();
+        bytes.extend_from_slice(&piece[..piece.len().min(room)]);
+        if bytes.len() == most {
+            break;
+        }
+    }
+    Ok(bytes)
+}
+
 /// Hashes what goes by.
 struct Hashed<R> {
     source: R,
@@ -259,6 +292,81 @@ impl<R: Read> Read for Hashed<R> {
     }
 }
 
+/// What is computed of a nar, piece by piece.
+struct Reading {
+    nar_hash: Sha256,
+    checker: nar::Decoder,
+    scanner: refs::Scanner,
+    fixed_hash: Option<(bool, Hasher)>,
+    plain_file: bool,
+    begun: bool,
+}
+
+impl Reading {
+    fn new(digests: Vec<[u8; 20]>, fixed: Option<FixedOutput>) -> Self {
+        Self {
+            nar_hash: Sha256::new(),
+            checker: nar::Decoder::new(),
+            scanner: refs::Scanner::new(digests),
+            fixed_hash: fixed.and_then(|fixed| Some((fixed.recursive, fixed.algo().hasher()?))),
+            plain_file: false,
+            begun: false,
+        }
+    }
+
+    fn push(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        self.nar_hash.update(bytes);
+        self.scanner.push(bytes);
+        if let Some((true, hasher)) = &mut self.fixed_hash {
+            hasher.update(bytes);
+        }
+        while let Some(event) = self.checker.decode(&mut bytes).map_err(invalid)? {
+            match event {
+                nar::Event::Regular { executable, .. } if !self.begun => {
+                    self.plain_file = !executable;
+                }
+                nar::Event::Data(data) if self.plain_file => {
+                    if let Some((false, hasher)) = &mut self.fixed_hash {
+                        hasher.update(data);
+                    }
+                }
+                _ => {}
+            }
+            self.begun = true;
+        }
+        Ok(())
+    }
+
+    /// What it was; of its file, hash and size.
+    fn finish(self, file_sha256: [u8; 32], file_size: u64) -> io::Result<Found> {
+        let nar_size = self.checker.finish().map_err(invalid)?;
+        let recursive = self.fixed_hash.as_ref();
+        let recursive = recursive.is_some_and(|(recursive, _)| *recursive);
+        Ok(Found {
+            nar_sha256: self.nar_hash.finalize().into(),
+            nar_size,
+            file_sha256,
+            file_size,
+            references: self.scanner.into_found().into_iter().collect(),
+            flat: self
+                .fixed_hash
+                .filter(|_| recursive || self.plain_file)
+                .map(|(_, hasher)| hasher.finish()),
+        })
+    }
+}
+
+fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+/// A few bytes may be a compressed nar without end.
+fn too_much(most: u64) -> io::Error {
+    invalid(format!(
+        "it has more bytes than the {most} that were announced"
+    ))
+}
+
 fn read_nar(
     source: impl Read,
     digests: Vec<[u8; 20]>,
@@ -273,13 +381,8 @@ fn read_nar(
     let mut decoder = zstd::stream::read::Decoder::new(hashed)?;
     // What a compressor of a farm may use, and not more: a window is memory.
     decoder.window_log_max(27)?;
-    let mut nar_hash = Sha256::new();
-    let mut checker = nar::Decoder::new();
-    let mut scanner = refs::Scanner::new(digests);
-    let mut fixed_hash = fixed.and_then(|fixed| Some((fixed.recursive, fixed.algo().hasher()?)));
-    let mut plain_file = false;
-    let mut begun = false;
-    let mut buffer = vec![0; 256 * 1024];
+    let mut reading = Reading::new(digests, fixed);
+    let mut buffer = vec![0; BUFFER];
     let mut size = 0;
     loop {
         let count = decoder.read(&mut buffer)?;
@@ -287,46 +390,43 @@ fn read_nar(
             break;
         }
         size += count as u64;
-        // A few bytes may be a compressed nar without end.
         if size > most {
-            let message = format!("it has more bytes than the {most} that were announced");
-            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+            return Err(too_much(most));
         }
-        let mut bytes = &buffer[..count];
-        nar_hash.update(bytes);
-        scanner.push(bytes);
-        if let Some((true, hasher)) = &mut fixed_hash {
-            hasher.update(bytes);
-        }
-        let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
-        while let Some(event) = checker.decode(&mut bytes).map_err(invalid)? {
-            match event {
-                nar::Event::Regular { executable, .. } if !begun => plain_file = !executable,
-                nar::Event::Data(data) if plain_file => {
-                    if let Some((false, hasher)) = &mut fixed_hash {
-                        hasher.update(data);
-                    }
-                }
-                _ => {}
-            }
-            begun = true;
-        }
+        reading.push(&buffer[..count])?;
     }
-    let nar_size = checker
-        .finish()
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     let hashed = decoder.finish().into_inner();
-    let recursive = fixed_hash.as_ref().is_some_and(|(recursive, _)| *recursive);
-    Ok(Found {
-        nar_sha256: nar_hash.finalize().into(),
-        nar_size,
-        file_sha256: hashed.hash.finalize().into(),
-        file_size: hashed.size,
-        references: scanner.into_found().into_iter().collect(),
-        flat: fixed_hash
-            .filter(|_| recursive || plain_file)
-            .map(|(_, hasher)| hasher.finish()),
-    })
+    reading.finish(hashed.hash.finalize().into(), hashed.size)
+}
+
+thread_local! {
+    /// To make one takes several times as long as to decompress a small file.
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+/// The same of a file that is in memory, whose nar has at most `most` bytes, which are few.
+fn read_small_nar(
+    file: &[u8],
+    digests: Vec<[u8; 20]>,
+    fixed: Option<FixedOutput>,
+    most: u64,
+) -> io::Result<Found> {
+    // One more, so that what is too long shows.
+    let mut nar = Vec::with_capacity(usize::try_from(most).unwrap_or(BUFFER) + 1);
+    let done = DECOMPRESSOR.with_borrow_mut(|decompressor| {
+        let decompressor = match decompressor {
+            Some(decompressor) => decompressor,
+            none => none.insert(Decompressor::new()?),
+        };
+        decompressor.decompress_to_buffer(file, &mut nar)
+    });
+    if done.is_err() || nar.len() as u64 > most {
+        // What is wrong with it is said in the same words as of a large one.
+        return read_nar(file, digests, fixed, most);
+    }
+    let mut reading = Reading::new(digests, fixed);
+    reading.push(&nar)?;
+    reading.finish(Sha256::digest(file).into(), file.len() as u64)
 }
 
 fn compare(

@@ -62,7 +62,7 @@ pub(crate) async fn obtain(
                 break;
             }
         };
-        let verified = verifier.verify(shared, &path, &text).await;
+        let verified = verifier.verify(shared, &[(path, text)]).await;
         let refused = |refusal: Refusal| {
             let message = format!("what a substitute server gives: {}", refusal.message);
             Refusal {

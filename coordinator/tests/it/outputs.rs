@@ -5,8 +5,8 @@ use std::time::Duration;
 use futures::FutureExt;
 use grange_derivation::{Hash, Instantiated, nar};
 use grange_interfaces::Fault;
-use grange_interfaces::message::Report;
-use grange_model::BuildState;
+use grange_interfaces::message::{Answer, Message, Report};
+use grange_model::{AttemptId, BuildState};
 
 use crate::agent::{Made, from_nar, made, succeeded};
 use crate::clock::ManualClock;
@@ -368,4 +368,69 @@ async fn another_result_is_evidence_and_not_served() {
     let path = one.output("out").unwrap().to_string();
     let items = within(farm.client.items(vec![path], false)).await.unwrap();
     assert_eq!(items[0].as_ref().unwrap().nar_hash, first.said.nar_hash);
+}
+
+/// They are looked at together, and each has its own answer; what is said twice of one attempt is said one after the other.
+#[tokio::test]
+async fn each_report_of_a_message_has_its_own_answer() {
+    let farm = Farm::new().await;
+    let all: Vec<_> = (0..5)
+        .map(|it| derivation(&format!("one-{it}"), &[]))
+        .collect();
+    let builds = farm.submit(&all.iter().collect::<Vec<_>>()).await;
+    let mut agent = farm.agent().await;
+    let mut held = Vec::new();
+    while held.len() < all.len() {
+        let assigned = agent.exchange(&held, 10_000).await.unwrap().assign;
+        held.extend(assigned.iter().map(|it| it.attempt));
+    }
+    let truth = made("out", b"nothing in particular", &[]);
+    let mut wrong = truth.clone();
+    wrong.said.nar_size += 1;
+    for (at, attempt) in held.iter().enumerate() {
+        // The last one is not sent.
+        if at < 4 {
+            agent.upload(*attempt, &truth).await;
+        }
+    }
+    let stranger = AttemptId {
+        generation: 1_000,
+        ..held[0]
+    };
+    let reports = vec![
+        (held[0], succeeded(&[&truth], 0)),
+        (held[1], succeeded(&[&wrong], 0)),
+        (held[0], succeeded(&[&truth], 0)),
+        (stranger, succeeded(&[&truth], 0)),
+        (held[2], succeeded(&[&truth], 0)),
+        (held[3], succeeded(&[&truth], 7)),
+        (held[4], succeeded(&[&truth], 0)),
+    ];
+    let answer = agent.call(Message::Report { reports }, None).await.unwrap();
+    let Answer::Reported(refusals) = answer else {
+        panic!("{answer:?}");
+    };
+    let faults: Vec<_> = refusals
+        .into_iter()
+        .map(|it| it.map(|it| it.fault))
+        .collect();
+    let conflict = Some(Fault::Conflict);
+    // Its blob is sealed by then, and so need not be sent for the last one.
+    assert_eq!(
+        faults,
+        [
+            None,
+            Some(Fault::Peer),
+            conflict,
+            conflict,
+            None,
+            conflict,
+            None
+        ]
+    );
+    let mut ended = 0;
+    for build in builds {
+        ended += usize::from(farm.state(build).await == BuildState::Succeeded);
+    }
+    assert_eq!(ended, 3);
 }

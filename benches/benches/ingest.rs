@@ -2,8 +2,8 @@
 //!
 //! A client that has the texts of 71,764 derivations asks for those 10,078 that no other needs: what the coordinator lacks
 //! of their closure is found out, sent, verified, made durable, and every derivation has a build, in the end. Over HTTP/1.1
-//! on loopback, with SQLite and `synchronous=FULL`; the coordinator in a process of its own pinned to the first processor,
-//! the client pinned to the second. The sources lie with the coordinator before. The texts are not a Guix's own, but are
+//! on loopback, with SQLite and `synchronous=FULL`; the coordinator in a process of its own, the client pinned to the second
+//! processor. As the one waits for the other most of the time, the coordinator may use both (`--pinned 1`: only the first). The sources lie with the coordinator before. The texts are not a Guix's own, but are
 //! made from its graph: see `grange_benches::guix`. The baseline is the same client doing the same once more, when nothing
 //! is lacking, and the texts alone written to a file and synced.
 
@@ -21,7 +21,7 @@ use grange_benches::guix::Guix;
 use grange_benches::load::pin;
 use grange_benches::process::{cpu_of, own_cpu, peak_mib};
 use grange_benches::report::{Goal, beside, figure, line, ratio};
-use grange_benches::{run, trivial};
+use grange_benches::{number, run, trivial};
 
 /// Where the coordinator runs, and where the client does.
 const COORDINATOR: usize = 0;
@@ -32,7 +32,9 @@ fn main() -> ExitCode {
 }
 
 async fn measure() -> anyhow::Result<()> {
-    pin(COORDINATOR)?;
+    if number("pinned", 0)? > 0 {
+        pin(COORDINATOR)?;
+    }
     let farm = Farm::start().await?;
     pin(CLIENT)?;
     let guix = Guix::new()?;

@@ -87,8 +87,10 @@ async fn answer_all(mut place: Place, readers: Weak<Readers>) {
             let mut all = Ok(());
             for keys in keys {
                 let answer: Answer = keys.iter().map(|key| read::get(snapshot, key)).collect();
-                // The connection is not used again then.
-                all = all.and(answer.as_ref().map(drop).map_err(Clone::clone));
+                if let Err(error) = &answer {
+                    // The connection is not used again then.
+                    all = Err(error.clone());
+                }
                 put(&looked, answer);
             }
             all

@@ -99,7 +99,7 @@ impl SqliteDatastore {
     ///
     /// `Unavailable`; `Corrupt` only if the damage keeps the check itself from going on.
     pub async fn check(&self) -> Result<CheckReport, StoreError> {
-        self.readers.ask(|snapshot| check::check(snapshot)).await
+        self.readers.ask(check::check).await
     }
 
     async fn tell<T>(
@@ -205,8 +205,6 @@ impl History for SqliteDatastore {
     }
 
     async fn count_finished(&self) -> Result<Vec<(BuildState, u64)>, StoreError> {
-        self.readers
-            .ask(|snapshot| read::count_finished(snapshot))
-            .await
+        self.readers.ask(read::count_finished).await
     }
 }

@@ -205,10 +205,7 @@ impl Bench {
     /// Has the outputs sealed that all others name.
     fn seal(&mut self, derivations: &[String]) -> anyhow::Result<()> {
         let mut wire = Wire::open(self.server)?;
-        let builds = derivations
-            .iter()
-            .map(|path| trivial::request_for(path))
-            .collect();
+        let builds = derivations.iter().map(trivial::request_for).collect();
         wire.ask(&self.operator, &Message::Submit { builds }, &[])?;
         let agent = &mut self.agents[0];
         let exchange = agent.exchange(u32::try_from(derivations.len())?, WAIT_MS);
@@ -316,7 +313,7 @@ impl Bench {
         self.agents(count.div_ceil(batch)).await?;
         let mut wire = Wire::open(self.server)?;
         for part in derivations.chunks(1_000) {
-            let builds = part.iter().map(|path| trivial::request_for(path)).collect();
+            let builds = part.iter().map(trivial::request_for).collect();
             wire.ask(&self.operator, &Message::Submit { builds }, &[])?;
         }
         let mut wires = Wires::open(self.server, connections)?;

@@ -21,6 +21,9 @@ pub struct Config {
     /// How long an agent gets no attempt of a build that it had a setup failure of; doubled each
     /// time, up to 64 times.
     pub setup_backoff: Duration,
+    /// How long an agent may have a build beside twice its limit of time: for what it fetches and sends. After that it counts as
+    /// a setup failure.
+    pub hold: Duration,
     /// Who gets what first.
     pub policy: Policy,
     /// How many different combinations of system, requirements and resources there may be among the
@@ -50,6 +53,7 @@ impl Default for Config {
             remember_failures: Duration::from_hours(30 * 24),
             remember_cancels: Duration::from_mins(10),
             setup_backoff: Duration::from_secs(30),
+            hold: Duration::from_hours(6),
             policy: Policy::default(),
             max_classes: 4_096,
             cold_duration: Duration::from_mins(1),

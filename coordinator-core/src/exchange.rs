@@ -29,9 +29,18 @@ impl Core {
         let mut drop = Vec::new();
         for (id, phase) in exchange.attempts {
             match self.find_attempt(exchange.agent, id) {
+                Ok(attempt) if self.is_overdue(attempt) => {
+                    self.give_up(attempt);
+                    drop.push(id);
+                }
                 Ok(attempt) => self.hold(attempt, phase),
                 Err(_) => drop.push(id),
             }
+        }
+        let silent = self.agents[ix].attempts.iter().copied();
+        let silent: Vec<_> = silent.filter(|attempt| self.is_overdue(*attempt)).collect();
+        for attempt in silent {
+            self.give_up(attempt);
         }
         let attempts = &self.agents[ix].attempts;
         let unheard = |attempt: &Ix<Attempt>| !held.contains(&self.attempts[*attempt].record.id);

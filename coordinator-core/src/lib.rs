@@ -59,6 +59,7 @@ mod machine;
 mod make;
 mod memory;
 mod names;
+mod overdue;
 mod package;
 mod policy;
 mod predict;

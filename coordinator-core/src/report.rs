@@ -213,7 +213,7 @@ impl Core {
         self.end_task(self.attempts[ix].task, BuildState::Failed, verdict);
     }
 
-    fn setup_failed(&mut self, ix: Ix<Attempt>, problem: SetupProblem, message: String) {
+    pub(crate) fn setup_failed(&mut self, ix: Ix<Attempt>, problem: SetupProblem, message: String) {
         let attempt = &self.attempts[ix];
         let (task, agent) = (attempt.task, attempt.agent);
         let failure = SetupFailure {

@@ -31,6 +31,8 @@ pub struct CoordinatorConfig {
     /// How long an agent gets no attempt of a build that it had a setup failure of; doubled each
     /// time. Default: 30 s.
     pub setup_backoff: Duration,
+    /// How long an agent may have a build beside twice its limit of time; after that it counts as a setup failure. Default: 6 h.
+    pub hold: Duration,
     /// The largest log, in bytes; what comes after is dropped. Default: 1 GiB.
     pub max_log: u64,
     /// The largest output as it is sent, in compressed bytes. Default: 64 GiB.
@@ -83,6 +85,7 @@ impl Default for CoordinatorConfig {
             remember_failures: Duration::from_hours(30 * 24),
             remember_cancels: Duration::from_mins(10),
             setup_backoff: Duration::from_secs(30),
+            hold: Duration::from_hours(6),
             max_log: 1 << 30,
             max_output: 64 << 30,
             max_derivation: 16 << 20,

@@ -237,6 +237,7 @@ async fn load(shared: &Shared, start: Start) -> Result<(Core, Vec<HookRecord>), 
         remember_failures: shared.config.remember_failures,
         remember_cancels: shared.config.remember_cancels,
         setup_backoff: shared.config.setup_backoff,
+        hold: shared.config.hold,
         ..CoreConfig::default()
     };
     let mut core = Core::new(config, start);

@@ -137,6 +137,8 @@ pub struct FarmSection {
     pub remember_cancels: Option<String>,
     /// How long an agent gets no attempt of a build that it could not begin.
     pub setup_backoff: Option<String>,
+    /// How long an agent may have a build beside twice its limit of time.
+    pub hold: Option<String>,
     /// The largest log, in bytes.
     pub max_log: Option<u64>,
     /// The largest output as it is sent, in compressed bytes.

@@ -252,7 +252,7 @@ fn store_dir(text: &str) -> anyhow::Result<StoreDir> {
 }
 
 fn farm(config: &mut CoordinatorConfig, farm: &FarmSection) -> anyhow::Result<()> {
-    let durations: [(&str, &Option<String>, &mut Duration); 8] = [
+    let durations: [(&str, &Option<String>, &mut Duration); 9] = [
         ("lease", &farm.lease, &mut config.lease),
         ("timeout", &farm.timeout, &mut config.default_limits.timeout),
         (
@@ -275,6 +275,7 @@ fn farm(config: &mut CoordinatorConfig, farm: &FarmSection) -> anyhow::Result<()
             &farm.setup_backoff,
             &mut config.setup_backoff,
         ),
+        ("hold", &farm.hold, &mut config.hold),
         ("sweep-after", &farm.sweep_after, &mut config.sweep_after),
         ("sweep-every", &farm.sweep_every, &mut config.sweep_every),
     ];

@@ -4,12 +4,13 @@ mod crowd;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use grange_coordinator_core::{
     AgentChange, Assignment, Candidate, Config, DeniedWhy, Input, Order, Placement, Policy, Reply,
     Seat, StateCounts, Why,
 };
-use grange_model::{BuildId, BuildSpec, BuildState, SetupProblem};
+use grange_model::{BuildId, BuildSpec, BuildState, Limits, SetupProblem};
 
 use crate::world::names::{agent_id, build_id, capacity, digest, drv, spec, tags};
 use crate::world::{World, setup_failure};
@@ -318,6 +319,42 @@ fn an_agent_that_fetches_and_never_reports_keeps_builds_for_a_lease() {
     }
     assert_eq!(crowd.core.counts(), StateCounts::default());
     crowd.check();
+}
+
+/// It renews its lease for ever, and says that it prepares what it has, or nothing of it.
+#[test]
+fn an_agent_that_is_heard_of_and_never_reports_keeps_builds_for_a_bounded_time() {
+    for says in [true, false] {
+        let mut world = World::of(&[drv("a")]);
+        let limits = Limits {
+            timeout_ms: 3_600_000,
+            max_silent_ms: 1_000,
+        };
+        world.build(BuildSpec {
+            limits,
+            ..spec(1, "a")
+        });
+        let held = world.take_one(1).attempt;
+        let attempts = if says { vec![held] } else { Vec::new() };
+        let begun = world.now;
+        let mut dropped = Vec::new();
+        while world.state(1) == BuildState::Running {
+            assert!(world.now.since(begun) < Duration::from_hours(9), "{says}");
+            let ticket = world.exchange(1, capacity(1), &attempts, 0);
+            dropped = world.told(ticket).map_or_else(Vec::new, |told| told.drop);
+            world.pass(30_000);
+        }
+        // Six hours, and twice the limit.
+        assert!(world.now.since(begun) >= Duration::from_hours(8), "{says}");
+        assert_eq!(dropped, attempts);
+        let failures = world.status(1).record.setup_failures;
+        assert!(
+            failures[0].message.contains("more than 8.0 h"),
+            "{failures:?}"
+        );
+        assert_eq!(world.take(2, 1).len(), 1, "another gets it");
+        world.check();
+    }
 }
 
 /// Each is started three times within a second, and takes what it can each time.

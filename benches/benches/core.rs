@@ -4,13 +4,14 @@
 //! takes a hundred at a time. Commits are durable at once; what is timed is the core's own processor time, its calls and its effects.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use grange_benches::process::resident_mib;
 use grange_benches::report::{Goal, beside, figure, line};
 use grange_benches::{number, run};
-use grange_coordinator_core::{Config, Input, Reply, Why};
+use grange_coordinator_core::{ByCriticalPath, ByPriority, Config, Eta, Input, Policy, Reply, Why};
 use grange_model::{BuildId, BuildSpec, BuildState};
 use grange_replay::{Copies, Graph, Layers, Rush, Spent};
 use uuid::Uuid;
@@ -54,7 +55,14 @@ fn measure() -> anyhow::Result<()> {
         clock
     };
     let copies = Copies::new(graph, copies);
-    let mut rush = Rush::new(copies, Config::default(), timer, AGENTS, PARALLEL);
+    let mut config = Config::default();
+    if number("critical-path", 0)? > 0 {
+        config.policy = Policy {
+            order: vec![Arc::new(ByPriority), Arc::new(ByCriticalPath)],
+            ..Policy::default()
+        };
+    }
+    let mut rush = Rush::new(copies, config, timer, AGENTS, PARALLEL);
     ingest(&mut rush)?;
     // Agents take what they can.
     rush.round()?;
@@ -91,28 +99,53 @@ fn ingest(rush: &mut Rush) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Some builds of all say why they stand where they stand.
+/// Some builds of all say why they stand where they stand, and when they will have ended, one by one and a hundred at once.
 fn explain(rush: &Rush, timer: fn() -> Duration) -> anyhow::Result<()> {
     let all: Vec<_> = rush.shell().copies().all().collect();
     let core = rush.shell().core();
     let asked = all.iter().step_by((all.len() / EXPLAINED).max(1));
-    let mut took = Vec::new();
-    for (copy, node) in asked {
+    let asked: Vec<_> = asked
+        .map(|(copy, node)| Copies::build(*copy, *node))
+        .collect();
+    let mut whys = Times::default();
+    for build in &asked {
         let begun = timer();
-        let why = core.why(Copies::build(*copy, *node));
-        took.push(timer() - begun);
+        let why = core.why(*build);
+        whys.0.push(timer() - begun);
         ensure!(why != Why::NotUnfinished, "nothing has ended yet");
     }
-    took.sort_unstable();
-    let at = |hundredths: usize| took[(took.len() * hundredths / 100).min(took.len() - 1)];
-    line(&format!(
-        "  why, {} times: p50 {:.3} ms, p99 {:.3} ms, the longest {:.3} ms",
-        took.len(),
-        at(50).as_secs_f64() * 1e3,
-        at(99).as_secs_f64() * 1e3,
-        at(100).as_secs_f64() * 1e3,
-    ));
+    whys.tell("why");
+    for (what, together) in [("eta", 1), ("eta of 100", 100)] {
+        let mut times = Times::default();
+        for builds in asked.chunks(together) {
+            let begun = timer();
+            let etas = core.etas(builds);
+            times.0.push(timer() - begun);
+            let all = etas.iter().all(|eta| matches!(eta, Eta::In { .. }));
+            ensure!(all, "all can be built: {etas:?}");
+        }
+        times.tell(what);
+    }
     Ok(())
+}
+
+/// What answers took.
+#[derive(Default)]
+struct Times(Vec<Duration>);
+
+impl Times {
+    fn tell(mut self, what: &str) {
+        self.0.sort_unstable();
+        let last = self.0.len() - 1;
+        let at = |hundredths: usize| self.0[last * hundredths / 100].as_secs_f64() * 1e3;
+        line(&format!(
+            "  {what}, {} times: p50 {:.3} ms, p99 {:.3} ms, the longest {:.3} ms",
+            self.0.len(),
+            at(50),
+            at(99),
+            at(100),
+        ));
+    }
 }
 
 /// Of the last copy, something that needs much gets another priority, then something is canceled that much else needs.

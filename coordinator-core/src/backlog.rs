@@ -1,6 +1,6 @@
 //! How much there is to do, in the order in which it comes.
 //!
-//! Of each unfinished task is kept what it is expected to take, by system and group, then by derived priority, then by age; so
+//! Of each task that does not run is kept what it is expected to take, by system and group, then by derived priority, then by age; so
 //! that what comes before a build can be summed up, blocked or not.
 
 use std::cmp::Reverse;
@@ -194,7 +194,7 @@ impl Core {
         self.backlog.remove(line, stand);
     }
 
-    /// Where a task stands, once it has joined a line.
+    /// Where a task stands, if it has joined a line.
     pub(crate) fn stand(&self, ix: Ix<Task>) -> Option<(Ix<Line>, Stand)> {
         let task = &self.tasks[ix];
         let priority = self.derivations[task.derivation].announced;

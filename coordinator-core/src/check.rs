@@ -65,7 +65,12 @@ impl Core {
             let stands = self
                 .stand(ix)
                 .is_some_and(|(line, stand)| self.backlog.has(line, stand));
-            hold("a task is counted among what there is to do", stands, name)?;
+            let runs = task.state == TaskState::Running;
+            hold(
+                "what does not run is counted among what there is to do",
+                stands != runs,
+                name,
+            )?;
             let queued = task.queued.is_some();
             hold(
                 "just the ready are queued",
@@ -95,7 +100,11 @@ impl Core {
         }
         let lines = self.backlog.lines.iter();
         let tasks: u64 = lines.map(|(_, line)| Sums::of(line).all.tasks).sum();
-        let counted = tasks == self.tasks.len() as u64;
+        let waiting = self
+            .tasks
+            .iter()
+            .filter(|(_, task)| task.state != TaskState::Running);
+        let counted = tasks == waiting.count() as u64;
         hold("nothing else is to do", counted, || format!("{tasks}"))?;
         for (ix, class) in self.classes.table.iter() {
             let listed = self.classes.ready.contains(&ix);

@@ -110,10 +110,6 @@ impl Chain {
 struct Outlook<'a> {
     core: &'a Core,
     sums: BTreeMap<Ix<Line>, Sums<'a>>,
-    /// What is counted in each line, but runs: with all that stands before it.
-    running: BTreeMap<Ix<Line>, Vec<(Stand, Load)>>,
-    /// Milliseconds that are left of each attempt.
-    left: Index<u32, f64>,
     prospects: BTreeMap<Ix<Class>, Option<Prospect>>,
     chains: Index<u32, Chain>,
     /// By which factor a build takes longer than at speed 1, wherever it may come to: mean and variance.
@@ -150,6 +146,15 @@ impl Core {
         duration.after(passed.as_secs_f64() * 1e3)
     }
 
+    /// Milliseconds until an attempt leaves its slot, about: there may be thousands.
+    fn about_left(&self, ix: Ix<Attempt>) -> f64 {
+        let attempt = &self.attempts[ix];
+        let derivation = self.tasks[attempt.task].derivation;
+        let expected = f64::from(self.derivations[derivation].expected_ms) / speed(attempt.speed);
+        let passed = self.now.since(attempt.record.assigned_at).as_secs_f64() * 1e3;
+        (expected - passed).max(passed / 10.0)
+    }
+
     /// The attempt of a task that goes on to count on.
     fn attempt_of(&self, task: Ix<Task>) -> Option<&Attempt> {
         let attempts = self.tasks[task].attempts.iter();
@@ -167,29 +172,6 @@ impl<'a> Outlook<'a> {
     fn new(core: &'a Core) -> Self {
         let lines = core.backlog.lines.iter();
         let sums = lines.map(|(ix, line)| (ix, Sums::of(line))).collect();
-        let mut running: BTreeMap<_, Vec<(Stand, Load)>> = BTreeMap::new();
-        let mut left = Index::default();
-        for (ix, attempt) in core.attempts.iter() {
-            left.insert(ix.0, core.left_of(attempt).mean());
-            if let Some((line, stand)) = core.stand(attempt.task) {
-                let derivation = core.tasks[attempt.task].derivation;
-                let load = Load {
-                    work: u64::from(core.derivations[derivation].expected_ms),
-                    tasks: 1,
-                };
-                running.entry(line).or_default().push((stand, load));
-            }
-        }
-        for stands in running.values_mut() {
-            stands.sort_unstable_by_key(|(stand, _)| *stand);
-            // Of several attempts of a task one counts.
-            stands.dedup_by_key(|(stand, _)| *stand);
-            let mut sum = Load::default();
-            for (_, load) in stands {
-                sum.add(load.work, load.tasks);
-                *load = sum;
-            }
-        }
         let agents = core.agents.iter().filter(|(_, agent)| works(agent));
         let (mut slots, mut sum, mut squares) = (0.0, 0.0, 0.0);
         for (_, agent) in agents {
@@ -212,8 +194,6 @@ impl<'a> Outlook<'a> {
         Self {
             core,
             sums,
-            running,
-            left,
             prospects: BTreeMap::new(),
             chains: Index::default(),
             slower: (mean, variance.max(0.0)),
@@ -325,7 +305,7 @@ impl<'a> Outlook<'a> {
     fn slots_of(&self, agent: &Agent, slots: &mut Vec<(f64, f64)>) {
         let attempts = agent.attempts.iter();
         let busy = attempts.filter(|it| self.core.attempts[**it].phase != AttemptPhase::Uploading);
-        let mut left: Vec<f64> = busy.map(|it| self.left[&it.0]).collect();
+        let mut left: Vec<f64> = busy.map(|it| self.core.about_left(*it)).collect();
         left.sort_unstable_by(|one, other| other.total_cmp(one));
         let (speed, parallel) = (speed(agent.speed()), agent.capacity.parallel);
         let all = usize::try_from(parallel).unwrap_or(usize::MAX);
@@ -395,15 +375,9 @@ impl<'a> Outlook<'a> {
         (work, first.1 + own.1)
     }
 
-    /// What is counted in a line before a place, and does not run.
+    /// What waits in a line before a place.
     fn waits_before(&self, line: Ix<Line>, stand: Stand) -> (f64, f64) {
-        let all = self.sums[&line].before(stand);
-        let running = self.running.get(&line).map_or(&[][..], Vec::as_slice);
-        let at = running.partition_point(|(other, _)| *other < stand);
-        let runs = at.checked_sub(1).map(|at| running[at].1);
-        let runs = runs.unwrap_or_default();
-        let work = all.work.saturating_sub(runs.work);
-        let tasks = all.tasks.saturating_sub(runs.tasks);
+        let Load { work, tasks } = self.sums[&line].before(stand);
         (work as f64, tasks as f64)
     }
 

@@ -283,7 +283,8 @@ impl Core {
             self.attach_inputs(derivation);
             self.break_new_cycles(derivation);
         } else {
-            if self.tasks[task].line.is_none() {
+            let row = &self.tasks[task];
+            if row.line.is_none() && row.state != TaskState::Running {
                 self.join_line(task);
             }
             self.priority_changed(derivation);

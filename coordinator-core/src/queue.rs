@@ -225,8 +225,13 @@ impl Core {
         }
         let builds = self.tasks[ix].builds.len() as u64;
         *self.counter(ix) -= builds;
-        self.tasks[ix].state = state;
+        let before = std::mem::replace(&mut self.tasks[ix].state, state);
         *self.counter(ix) += builds;
+        if state == TaskState::Running {
+            self.leave_line(ix);
+        } else if before == TaskState::Running {
+            self.join_line(ix);
+        }
         self.list(ix);
     }
 

@@ -210,7 +210,7 @@ pub(crate) struct Task {
     pub(crate) ready_at: Timestamp,
     /// The classes of its builds.
     pub(crate) classes: Few<Ix<Class>>,
-    /// Where it is counted among what there is to do.
+    /// Where it is counted among what there is to do, unless it runs.
     pub(crate) line: Option<Ix<Line>>,
     /// Under what it is queued, while it is ready.
     pub(crate) queued: Option<(Lane, OrderKey)>,

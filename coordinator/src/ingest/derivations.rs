@@ -58,9 +58,11 @@ pub(crate) async fn put_derivations(
             drop(reliance);
             stored
         };
-        if let Some(before) = storing.replace(tokio::spawn(store)) {
+        // What needs a derivation must not be there without it, or it would never be sent again.
+        if let Some(before) = storing.take() {
             stored(before).await?;
         }
+        storing = Some(tokio::spawn(store));
     }
     match storing {
         Some(last) => stored(last).await,

@@ -380,7 +380,7 @@ fn read_nar(
     };
     let mut decoder = zstd::stream::read::Decoder::new(hashed)?;
     // What a compressor of a farm may use, and not more: a window is memory.
-    decoder.window_log_max(27)?;
+    decoder.window_log_max(WINDOW)?;
     let mut reading = Reading::new(digests, fixed);
     let mut buffer = vec![0; BUFFER];
     let mut size = 0;
@@ -399,6 +399,9 @@ fn read_nar(
     reading.finish(hashed.hash.finalize().into(), hashed.size)
 }
 
+/// Who decompresses an output has to remember at most so much of it: the logarithm to base 2 of the bytes.
+const WINDOW: u32 = 27;
+
 thread_local! {
     /// To make one takes several times as long as to decompress a small file.
     static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
@@ -411,6 +414,9 @@ fn read_small_nar(
     fixed: Option<FixedOutput>,
     most: u64,
 ) -> io::Result<Found> {
+    if !is_plain(file) {
+        return read_nar(file, digests, fixed, most);
+    }
     // One more, so that what is too long shows.
     let mut nar = Vec::with_capacity(usize::try_from(most).unwrap_or(BUFFER) + 1);
     let done = DECOMPRESSOR.with_borrow_mut(|decompressor| {
@@ -427,6 +433,19 @@ fn read_small_nar(
     let mut reading = Reading::new(digests, fixed);
     reading.push(&nar)?;
     reading.finish(Sha256::digest(file).into(), file.len() as u64)
+}
+
+/// Whether a file is one frame of zstd that no reader refuses for what it would have to remember of it: at once it is
+/// decompressed whatever its window, piece by piece it is not. RFC 8878, 3.1.1.1.
+fn is_plain(file: &[u8]) -> bool {
+    let [0x28, 0xb5, 0x2f, 0xfd, descriptor, next, ..] = file else {
+        return false;
+    };
+    // With a single segment the window is the content, of which there is not much.
+    let single = descriptor & 0b10_0000 != 0;
+    let exponent = u32::from(next >> 3);
+    let whole = zstd::zstd_safe::find_frame_compressed_size(file) == Ok(file.len());
+    whole && (single || 10 + exponent < WINDOW)
 }
 
 fn compare(
@@ -483,4 +502,60 @@ fn compare(
         )));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn file(window: u32, content: &[u8]) -> Vec<u8> {
+        let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+        encoder.include_contentsize(false).unwrap();
+        encoder.window_log(window).unwrap();
+        // In pieces: a frame whose size is known at once has no window of its own.
+        for piece in content.chunks(7) {
+            encoder.write_all(piece).unwrap();
+            encoder.flush().unwrap();
+        }
+        encoder.finish().unwrap()
+    }
+
+    /// A string in a nar.
+    fn string(word: &str) -> Vec<u8> {
+        let mut bytes = (word.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(word.as_bytes());
+        bytes.resize(bytes.len().next_multiple_of(8), 0);
+        bytes
+    }
+
+    #[test]
+    fn a_small_file_is_read_just_as_a_large_one() {
+        let words = [
+            "nix-archive-1",
+            "(",
+            "type",
+            "regular",
+            "contents",
+            "an output",
+            ")",
+        ];
+        let nar: Vec<u8> = words.iter().flat_map(|word| string(word)).collect();
+        let read = |file: &[u8]| {
+            let most = nar.len() as u64;
+            let small = read_small_nar(file, Vec::new(), None, most);
+            let large = read_nar(file, Vec::new(), None, most);
+            assert_eq!(small.is_ok(), large.is_ok());
+            small.is_ok()
+        };
+        assert!(read(&file(20, &nar)));
+        assert!(read(&file(27, &nar)));
+        assert!(!read(&file(28, &nar)));
+        assert!(!read(b"no frame"));
+        // A second frame, of nothing, whose window is too large.
+        let two = [file(20, &nar), file(28, b"")].concat();
+        read(&two);
+        assert!(is_plain(&file(20, &nar)) && !is_plain(&two));
+    }
 }

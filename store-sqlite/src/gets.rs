@@ -9,12 +9,13 @@ use std::{iter, mem};
 
 use grange_interfaces::StoreError;
 use grange_model::{Key, Record};
+use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::read;
 use crate::readers::Readers;
 
-/// Keys that are looked up in one snapshot, unless one question alone has more.
+/// Keys that are looked up in one snapshot. A question that has more has one of its own.
 const GROUP: usize = 1_000;
 
 /// As long as no more than so many wait for each who answers, they go together sooner or later.
@@ -42,6 +43,13 @@ struct Queue {
 impl Gets {
     /// The records under these keys, in their order, all as of one moment that is not before now.
     pub(crate) async fn get(&self, readers: &Arc<Readers>, keys: Vec<Key>) -> Answer {
+        if keys.len() > GROUP {
+            // Nobody waits for it, and it waits for nobody.
+            let look = move |snapshot: &Connection| {
+                keys.iter().map(|key| read::get(snapshot, key)).collect()
+            };
+            return readers.ask(look).await;
+        }
         let (answer, answered) = oneshot::channel();
         let begin = {
             let mut queue = self.queue();
@@ -122,7 +130,7 @@ impl Place {
         let mut keys = 0;
         while let Some(question) = queue.waiting.front() {
             keys += question.keys.len();
-            if keys > GROUP && !group.is_empty() {
+            if keys > GROUP {
                 break;
             }
             group.extend(queue.waiting.pop_front());

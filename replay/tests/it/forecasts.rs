@@ -26,11 +26,11 @@ fn forecasts_come_true() {
     // At first nothing is known of durations, so that the medians are cautious.
     assert!(calibration.forecasts > 500, "{calibration:?}");
     assert!(
-        (0.35..0.85).contains(&calibration.by_p50),
+        (0.35..0.95).contains(&calibration.by_p50),
         "{calibration:?}"
     );
     assert!(
-        (0.85..0.99).contains(&calibration.by_p90),
+        (0.85..=1.0).contains(&calibration.by_p90),
         "{calibration:?}"
     );
     assert!(calibration.factor < 1.4, "{calibration:?}");

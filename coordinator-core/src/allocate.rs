@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use grange_model::{AttemptId, AttemptRecord, Choice, Fact, Occasion, Record, Resources};
+use smallvec::SmallVec;
 
 use crate::io::AttemptPhase;
 use crate::machine::Core;
@@ -176,8 +177,12 @@ impl Core {
             return agents.next();
         };
         let candidate = self.candidate(task)?;
-        let local = self.local_bytes(self.tasks[task].derivation);
-        let fits = agents.take(self.lookahead()).map(|ix| {
+        let agents: SmallVec<[Ix<Agent>; 8]> = agents.take(self.lookahead()).collect();
+        if agents.len() < 2 {
+            return agents.first().copied();
+        }
+        let local = self.local_bytes(self.tasks[task].derivation, &agents);
+        let fits = agents.iter().zip(local).map(|(&ix, local_bytes)| {
             let agent = &self.agents[ix];
             let seat = Seat {
                 agent: agent.record.id,
@@ -186,10 +191,7 @@ impl Core {
                 health: agent.health,
                 room: self.room(ix).map_or(0, |room| room.now),
                 speed: agent.speed(),
-                local_bytes: local
-                    .iter()
-                    .find(|(other, _)| *other == ix)
-                    .map_or(0, |it| it.1),
+                local_bytes,
             };
             (placement.fit(&candidate, &seat), ix)
         });

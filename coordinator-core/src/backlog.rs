@@ -12,6 +12,12 @@ use crate::tables::{Derivation, Task};
 
 /// So many tasks that came one after the other make a step.
 const STEP: u64 = 64;
+/// So many lines there are. Groups that come beyond that share one for each system.
+const MAX_LINES: usize = 2_048;
+/// What the line of those is called.
+const REST: &str = "(the rest)";
+/// So many steps of a line are summed up for those who ask; what comes later is said to come last.
+const SUMMED: usize = 65_536;
 
 /// Where a task stands in its line: the derived priority that its inputs know of, then age.
 pub(crate) type Stand = (Reverse<i32>, u64);
@@ -23,7 +29,7 @@ pub(crate) struct Line {
     /// The group, from the outermost in, with weights; nobody if agents are not shared.
     pub(crate) path: Vec<(String, u32)>,
     steps: BTreeMap<Stand, Step>,
-    tasks: u64,
+    pub(crate) all: Load,
 }
 
 impl Content for Line {
@@ -74,17 +80,24 @@ impl Backlog {
         }
     }
 
+    /// The line of a system and a group, if there is one.
+    pub(crate) fn find(&self, system: &str, path: &[(String, u32)]) -> Option<Ix<Line>> {
+        self.names.get(system)?.get(path).copied()
+    }
+
     /// The line of a system and a group.
-    fn line(&mut self, system: &str, path: Vec<(String, u32)>) -> Ix<Line> {
-        let known = self.names.get(system).and_then(|of| of.get(&path));
-        if let Some(known) = known {
-            return *known;
+    fn line(&mut self, system: &str, mut path: Vec<(String, u32)>) -> Ix<Line> {
+        if self.lines.len() >= MAX_LINES && self.find(system, &path).is_none() && !path.is_empty() {
+            path = vec![(REST.to_owned(), 1)];
+        }
+        if let Some(known) = self.find(system, &path) {
+            return known;
         }
         let line = self.lines.insert(Line {
             system: system.to_owned(),
             path: path.clone(),
             steps: BTreeMap::new(),
-            tasks: 0,
+            all: Load::default(),
         });
         let of = self.names.entry(system.to_owned()).or_default();
         of.insert(path, line);
@@ -101,7 +114,7 @@ impl Backlog {
 
     fn add(&mut self, line: Ix<Line>, (priority, order): Stand, work: u32) {
         let line = &mut self.lines[line];
-        line.tasks += 1;
+        line.all.add(work.into(), 1);
         let (step, within) = step_of(order);
         let step = line.steps.entry((priority, step)).or_default();
         step.work += u64::from(work);
@@ -117,12 +130,13 @@ impl Backlog {
         {
             let (_, work) = step.tasks.swap_remove(at);
             step.work -= u64::from(work);
-            line.tasks -= 1;
+            line.all.work -= u64::from(work);
+            line.all.tasks -= 1;
             if step.tasks.is_empty() {
                 line.steps.remove(&key);
             }
         }
-        if line.tasks == 0
+        if line.all.tasks == 0
             && let Some(line) = self.lines.remove(ix)
             && let Some(of) = self.names.get_mut(&line.system)
         {
@@ -134,25 +148,37 @@ impl Backlog {
     }
 }
 
+impl Line {
+    /// What comes before a place, if that is not much.
+    pub(crate) fn first(&self, stand: Stand) -> Load {
+        let (step, _) = step_of(stand.1);
+        let mut load = Load::default();
+        let steps = self.steps.range(..=(stand.0, step));
+        for (_, step) in steps.take(STEP as usize) {
+            load.add(step.work, step.tasks.len() as u64);
+        }
+        load
+    }
+}
+
 /// A line, summed up so that many can ask.
 #[derive(Debug)]
 pub(crate) struct Sums<'a> {
     line: &'a Line,
     /// What comes before each step, in their order.
     before: Vec<(Stand, Load)>,
-    pub(crate) all: Load,
 }
 
 impl<'a> Sums<'a> {
     pub(crate) fn of(line: &'a Line) -> Self {
-        let mut all = Load::default();
-        let before = line.steps.iter().map(|(key, step)| {
-            let before = (*key, all);
-            all.add(step.work, step.tasks.len() as u64);
+        let mut sum = Load::default();
+        let before = line.steps.iter().take(SUMMED).map(|(key, step)| {
+            let before = (*key, sum);
+            sum.add(step.work, step.tasks.len() as u64);
             before
         });
         let before = before.collect();
-        Self { line, before, all }
+        Self { line, before }
     }
 
     /// What comes before such a place.
@@ -160,7 +186,7 @@ impl<'a> Sums<'a> {
         let (step, within) = step_of(order);
         let key = (priority, step);
         let at = self.before.partition_point(|(other, _)| *other < key);
-        let mut load = self.before.get(at).map_or(self.all, |(_, load)| *load);
+        let mut load = self.before.get(at).map_or(self.line.all, |(_, load)| *load);
         if let Some(step) = self.line.steps.get(&key) {
             for (other, work) in &step.tasks {
                 if *other < within {
@@ -208,6 +234,7 @@ impl Core {
         change: impl FnOnce(&mut Derivation),
     ) {
         let tasks = self.derivations[ix].tasks.clone();
+        self.edges += tasks.len();
         let stands: Vec<_> = tasks.iter().map(|task| self.stand(*task)).collect();
         change(&mut self.derivations[ix]);
         let work = self.derivations[ix].expected_ms;

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use grange_model::Resources;
 
-use crate::backlog::Sums;
 use crate::io::AttemptPhase;
 use crate::machine::Core;
 use crate::priority::Levels;
@@ -99,7 +98,7 @@ impl Core {
             )?;
         }
         let lines = self.backlog.lines.iter();
-        let tasks: u64 = lines.map(|(_, line)| Sums::of(line).all.tasks).sum();
+        let tasks: u64 = lines.map(|(_, line)| line.all.tasks).sum();
         let waiting = self
             .tasks
             .iter()

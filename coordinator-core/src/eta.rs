@@ -9,12 +9,13 @@
 //! What is not seen: builds that come later and go before, agents that come and go, an order of the policy other than priority
 //! and age, resources that keep builds from running side by side, and failures.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use grange_model::{BuildId, Item};
 
-use crate::backlog::{Line, Load, Stand, Sums};
+use crate::backlog::{Line, Stand, Sums};
 use crate::io::AttemptPhase;
 use crate::lognormal::{LogNormal, larger};
 use crate::machine::Core;
@@ -23,7 +24,7 @@ use crate::queue::Class;
 use crate::slab::Ix;
 use crate::tables::{Agent, Attempt, Build, Derivation, Index, Task, TaskState};
 
-/// How many edges of the graph are followed for one question, however many builds it is about.
+/// How many edges of the graph are followed for one question, however many builds it is about; agents and lines count, too.
 const EDGES: usize = 25_000;
 /// The logarithm of what was forecast deviates by so much for reasons that are not seen here.
 const UNKNOWN: f64 = 0.15;
@@ -58,11 +59,14 @@ pub enum Eta {
 }
 
 /// Agents that could take builds of a class.
-struct Prospect {
+struct Prospect<'a> {
     /// When slots will be free, in milliseconds from now, and by how much work each then does in a millisecond, the soonest first.
     slots: Vec<(f64, f64)>,
-    /// Which lines they work for, and the share of each line's work that they do.
-    lines: Vec<(Ix<Line>, f64)>,
+    /// Which systems they work for, and the share of each system's work that they do.
+    systems: Vec<(&'a str, f64)>,
+    /// Milliseconds of all that waits for them, and of what is urgent, and how many tasks that is.
+    all: f64,
+    urgent: (f64, f64),
 }
 
 /// The longest chain of builds that ends with a derivation.
@@ -110,7 +114,9 @@ impl Chain {
 struct Outlook<'a> {
     core: &'a Core,
     sums: BTreeMap<Ix<Line>, Sums<'a>>,
-    prospects: BTreeMap<Ix<Class>, Option<Prospect>>,
+    prospects: BTreeMap<Ix<Class>, Option<Prospect<'a>>>,
+    /// What share of what the agents of a class do the group of a line has.
+    shares: BTreeMap<(Ix<Class>, Ix<Line>), f64>,
     chains: Index<u32, Chain>,
     /// By which factor a build takes longer than at speed 1, wherever it may come to: mean and variance.
     slower: (f64, f64),
@@ -170,8 +176,6 @@ fn speed(speed: u32) -> f64 {
 
 impl<'a> Outlook<'a> {
     fn new(core: &'a Core) -> Self {
-        let lines = core.backlog.lines.iter();
-        let sums = lines.map(|(ix, line)| (ix, Sums::of(line))).collect();
         let agents = core.agents.iter().filter(|(_, agent)| works(agent));
         let (mut slots, mut sum, mut squares) = (0.0, 0.0, 0.0);
         for (_, agent) in agents {
@@ -193,8 +197,9 @@ impl<'a> Outlook<'a> {
         };
         Self {
             core,
-            sums,
+            sums: BTreeMap::new(),
             prospects: BTreeMap::new(),
+            shares: BTreeMap::new(),
             chains: Index::default(),
             slower: (mean, variance.max(0.0)),
             doubt: UNKNOWN + TOGETHER * core.history.surprise().unwrap_or(first),
@@ -260,7 +265,7 @@ impl<'a> Outlook<'a> {
         offered.next()
     }
 
-    fn prospect(&mut self, class: Ix<Class>) -> Option<&Prospect> {
+    fn prospect(&mut self, class: Ix<Class>) -> Option<&Prospect<'a>> {
         if !self.prospects.contains_key(&class) {
             let prospect = self.look_at(class);
             self.prospects.insert(class, prospect);
@@ -268,8 +273,9 @@ impl<'a> Outlook<'a> {
         self.prospects.get(&class)?.as_ref()
     }
 
-    fn look_at(&self, class: Ix<Class>) -> Option<Prospect> {
+    fn look_at(&mut self, class: Ix<Class>) -> Option<Prospect<'a>> {
         let core = self.core;
+        self.edges += core.agents.len() + core.backlog.lines.len();
         let row = &core.classes.table[class];
         let mut slots = Vec::new();
         // How much work agents do for each system, and how much of that is done by those who could take these builds.
@@ -290,14 +296,28 @@ impl<'a> Outlook<'a> {
             return None;
         }
         slots.sort_unstable_by(|one: &(f64, f64), other| one.0.total_cmp(&other.0));
-        let lines = core.backlog.lines.iter();
-        let lines = lines.filter_map(|(ix, line)| {
-            let [all, theirs] = systems.get(line.system.as_str())?;
-            (*theirs > 0.0).then(|| (ix, theirs / all))
-        });
+        let systems = systems.into_iter();
+        let systems = systems.filter(|(_, [_, theirs])| *theirs > 0.0);
+        let systems: Vec<_> = systems
+            .map(|(system, [all, theirs])| (system, theirs / all))
+            .collect();
+        let from = core.config.policy.urgent;
+        let (mut all, mut urgent) = (0.0, (0.0, 0.0));
+        for (_, line) in core.backlog.lines.iter() {
+            let served = systems.iter().find(|(system, _)| *system == line.system);
+            let Some((_, share)) = served else { continue };
+            all += line.all.work as f64 * share;
+            if let Some(from) = from {
+                let first = line.first((Reverse(from), u64::MAX));
+                urgent.0 += first.work as f64 * share;
+                urgent.1 += first.tasks as f64 * share;
+            }
+        }
         Some(Prospect {
             slots,
-            lines: lines.collect(),
+            systems,
+            all,
+            urgent,
         })
     }
 
@@ -332,10 +352,10 @@ impl<'a> Outlook<'a> {
         if state == TaskState::Running || self.prospect(class).is_none() {
             return (0.0, 0.0);
         }
+        let (work, tasks) = self.before(class, line, stand);
         let Some(Some(prospect)) = self.prospects.get(&class) else {
             return (0.0, 0.0);
         };
-        let (work, tasks) = self.before(prospect, line, stand);
         let mut delay = flows_off(&prospect.slots, work);
         if let TaskState::BackedOff(until) = state {
             delay = delay.max(until.since(core.now).as_secs_f64() * 1e3);
@@ -346,65 +366,67 @@ impl<'a> Outlook<'a> {
         (delay, delay * spread.min(1.0))
     }
 
-    /// What the agents have to do before they come to this place: milliseconds, and how many tasks.
-    fn before(&self, prospect: &Prospect, line: Ix<Line>, stand: Stand) -> (f64, f64) {
-        let last = (std::cmp::Reverse(i32::MIN), u64::MAX);
-        let lines = &self.core.backlog.lines;
-        let path = &lines[line].path;
-        let sum = |stand: Stand, counts: &dyn Fn(&Line) -> bool| {
-            let lines = prospect.lines.iter();
-            let lines = lines.filter(|(ix, _)| counts(&self.core.backlog.lines[*ix]));
-            lines.fold((0.0, 0.0), |(work, tasks), (ix, share)| {
-                let load = self.waits_before(*ix, stand);
-                (work + load.0 * share, tasks + load.1 * share)
-            })
+    /// What the agents of a class have to do before they come to this place: milliseconds, and how many tasks.
+    fn before(&mut self, class: Ix<Class>, line: Ix<Line>, stand: Stand) -> (f64, f64) {
+        let core = self.core;
+        let Some(Some(prospect)) = self.prospects.get(&class) else {
+            return (0.0, 0.0);
         };
-        let urgent = self.core.config.policy.urgent;
-        if path.is_empty() || urgent.is_some_and(|from| stand.0.0 >= from) {
-            return sum(stand, &|_| true);
+        let path = &core.backlog.lines[line].path;
+        let (all, urgent) = (prospect.all, prospect.urgent);
+        let systems = prospect.systems.iter();
+        let lines = systems.filter_map(|(system, share)| {
+            let line = core.backlog.find(system, path)?;
+            Some((line, *share))
+        });
+        let (mut work, mut tasks) = (0.0, 0.0);
+        for (line, share) in lines.collect::<Vec<_>>() {
+            let row = &core.backlog.lines[line];
+            let sums = self.sums.entry(line).or_insert_with(|| Sums::of(row));
+            let load = sums.before(stand);
+            work += load.work as f64 * share;
+            tasks += load.tasks as f64 * share;
+        }
+        let from = core.config.policy.urgent;
+        if path.is_empty() || from.is_some_and(|from| stand.0.0 >= from) {
+            return (work, tasks);
         }
         // Its group gets its share of what the agents do, or more if others have nothing to do.
-        let share = self.share_of(prospect, path);
-        let own = sum(stand, &|line| line.path == *path);
-        let first = urgent.map_or((0.0, 0.0), |from| {
-            let others = |line: &Line| line.path != *path;
-            sum((std::cmp::Reverse(from), u64::MAX), &others)
-        });
-        let all = sum(last, &|_| true);
-        let work = (first.0 + own.0 / share).min(all.0);
-        (work, first.1 + own.1)
+        let share = self.share_of(class, line);
+        ((urgent.0 + work / share).min(all), urgent.1 + tasks)
     }
 
-    /// What waits in a line before a place.
-    fn waits_before(&self, line: Ix<Line>, stand: Stand) -> (f64, f64) {
-        let Load { work, tasks } = self.sums[&line].before(stand);
-        (work as f64, tasks as f64)
-    }
-
-    /// What share of the agents a group has, beside those that have something to do.
-    fn share_of(&self, prospect: &Prospect, path: &[(String, u32)]) -> f64 {
-        let lines = prospect.lines.iter();
-        let paths = lines.map(|(ix, _)| &self.core.backlog.lines[*ix].path);
-        let paths: Vec<_> = paths.collect();
+    /// What share of the agents of a class a line's group has, beside those that have something to do.
+    fn share_of(&mut self, class: Ix<Class>, line: Ix<Line>) -> f64 {
+        if let Some(share) = self.shares.get(&(class, line)) {
+            return *share;
+        }
+        let lines = &self.core.backlog.lines;
+        let path = &lines[line].path;
+        let systems = match self.prospects.get(&class) {
+            Some(Some(prospect)) => &prospect.systems[..],
+            _ => &[],
+        };
+        self.edges += lines.len();
+        let served = lines.iter().map(|(_, line)| line);
+        let served = served.filter(|line| systems.iter().any(|(of, _)| *of == line.system));
+        let paths: Vec<_> = served.map(|line| &line.path).collect();
+        let names = |path: &'a [(String, u32)]| path.iter().map(|(name, _)| name);
         let mut share = 1.0;
         for (at, (name, weight)) in path.iter().enumerate() {
             let mut siblings = BTreeMap::from([(name.as_str(), *weight)]);
             for other in &paths {
                 if let Some((name, weight)) = other.get(at)
-                    && other[..at]
-                        .iter()
-                        .map(|it| &it.0)
-                        .eq(path[..at].iter().map(|it| &it.0))
+                    && names(&other[..at]).eq(names(&path[..at]))
                 {
                     siblings.insert(name, *weight);
                 }
             }
-            let all: f64 = siblings
-                .values()
-                .map(|weight| f64::from((*weight).max(1)))
-                .sum();
+            let weights = siblings.values();
+            let all: f64 = weights.map(|weight| f64::from((*weight).max(1))).sum();
             share *= f64::from((*weight).max(1)) / all;
         }
+        self.shares.insert((class, line), share);
         share
     }
 
@@ -416,6 +438,12 @@ impl<'a> Outlook<'a> {
         let mut path = vec![(derivation, 0)];
         let mut entered: Index<u32, ()> = Index::default();
         while let Some((ix, at)) = path.last_mut() {
+            if self.edges > EDGES {
+                return Chain {
+                    complete: false,
+                    ..self.longest(derivation)
+                };
+            }
             let (ix, inputs) = (*ix, &self.core.derivations[*ix].inputs);
             let Some(input) = inputs.get(*at) else {
                 path.pop();
@@ -428,7 +456,7 @@ impl<'a> Outlook<'a> {
             let node = &self.core.outputs[*input];
             let producer = node.producers.first().filter(|_| node.is_expected());
             let Some(&producer) = producer else { continue };
-            if self.chains.contains_key(&producer.0) || self.edges > EDGES {
+            if self.chains.contains_key(&producer.0) {
                 continue;
             }
             let task = self.core.foremost(producer);
@@ -455,10 +483,14 @@ impl<'a> Outlook<'a> {
     }
 
     /// The longest of the chains of a blocked derivation's inputs, and itself.
-    fn longest(&self, ix: Ix<Derivation>) -> Chain {
+    fn longest(&mut self, ix: Ix<Derivation>) -> Chain {
         let own = self.anywhere(ix);
+        let task = self.core.foremost(ix).expect("a derivation has a task");
         let row = &self.core.derivations[ix];
-        let nodes = row.inputs.iter().map(|input| &self.core.outputs[*input]);
+        // Where there are very many, some say enough.
+        let inputs = row.inputs.iter().take(EDGES.saturating_sub(self.edges / 4));
+        self.edges += inputs.len();
+        let nodes = inputs.map(|input| &self.core.outputs[*input]);
         let producers = nodes.filter(|node| node.is_expected());
         let producers = producers.filter_map(|node| node.producers.first());
         let mut longest: Option<Chain> = None;
@@ -471,21 +503,28 @@ impl<'a> Outlook<'a> {
             complete &= chain.complete;
             longest = Some(longest.map_or(*chain, |longest| longest.or(chain)));
         }
-        let root = self.core.foremost(ix).unwrap_or(Ix::new(u32::MAX));
         let longest = longest.unwrap_or(Chain {
             mean: 0.0,
             variance: 0.0,
-            root,
+            root: task,
             begins: 0.0,
             never: false,
             complete,
         });
-        Chain {
+        let chain = Chain {
             mean: longest.mean + own.mean(),
             variance: longest.variance + own.variance(),
             complete,
             ..longest
+        };
+        if !chain.never && self.class_of(task).is_none() {
+            return Chain {
+                never: true,
+                root: task,
+                ..chain
+            };
         }
+        chain
     }
 
     /// A chain that begins with a derivation: it runs, or somebody may take it.

@@ -4,7 +4,7 @@
 //! of which nobody hears. So this is a guess, kept only if the policy's placement goes by it, of outputs that unfinished builds
 //! need, and of each the few agents that had to do with it last.
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use crate::machine::Core;
 use crate::slab::Ix;
@@ -12,6 +12,8 @@ use crate::tables::{Agent, Derivation, Index, Output};
 
 /// So many agents are remembered of an output.
 const HOLDERS: usize = 8;
+/// Of so many inputs it is looked up who has them.
+const LOOKED_AT: usize = 500;
 /// What an output counts for whose size nobody has said, in bytes.
 const UNKNOWN: u64 = 1;
 
@@ -70,6 +72,7 @@ impl Core {
     /// An agent was given a build of a derivation: it has what that needs, or fetches it.
     pub(crate) fn has_inputs(&mut self, agent: Ix<Agent>, derivation: Ix<Derivation>) {
         if self.local.wanted {
+            self.edges += self.derivations[derivation].inputs.len();
             for at in 0..self.derivations[derivation].inputs.len() {
                 let input = self.derivations[derivation].inputs[at];
                 self.has(agent, input);
@@ -87,24 +90,24 @@ impl Core {
         agents.push(holder);
     }
 
-    /// How many bytes of what a derivation needs each agent has, as far as is known.
+    /// How many bytes of what a derivation needs each of these agents has, as far as is known.
     pub(crate) fn local_bytes(
         &self,
         derivation: Ix<Derivation>,
-    ) -> SmallVec<[(Ix<Agent>, u64); 8]> {
-        let mut all: SmallVec<[(Ix<Agent>, u64); 8]> = SmallVec::new();
+        agents: &[Ix<Agent>],
+    ) -> SmallVec<[u64; 8]> {
+        let mut all: SmallVec<[u64; 8]> = smallvec![0; agents.len()];
         if !self.local.wanted {
             return all;
         }
-        for input in &self.derivations[derivation].inputs {
+        for input in self.derivations[derivation].inputs.iter().take(LOOKED_AT) {
             let Some(held) = self.local.outputs.get(&input.0) else {
                 continue;
             };
-            let agents = held.agents.iter();
-            for (agent, _) in agents.filter(|(ix, at)| self.agents.is_current(*ix, *at)) {
-                match all.iter_mut().find(|(other, _)| other == agent) {
-                    Some((_, bytes)) => *bytes = bytes.saturating_add(held.bytes),
-                    None => all.push((*agent, held.bytes)),
+            let current = |(ix, at): &&(Ix<Agent>, u32)| self.agents.is_current(*ix, *at);
+            for (holder, _) in held.agents.iter().filter(current) {
+                if let Some(at) = agents.iter().position(|agent| agent == holder) {
+                    all[at] = all[at].saturating_add(held.bytes);
                 }
             }
         }

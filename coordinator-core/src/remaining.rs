@@ -5,7 +5,8 @@
 //!
 //! A new derivation on top of a graph may change what remains of everything below, and most often changes nothing. So changes
 //! are gathered for a moment. Then everything below them is marked, and what is marked is reckoned anew once each, those that
-//! need it first; all of it in slices. The moment is so long that this takes a tenth of the core's time at the most.
+//! need it first; all of it in slices. What changes meanwhile waits for the next reckoning, and is gathered ten times as long
+//! as the one before took.
 
 use std::time::Duration;
 
@@ -24,6 +25,9 @@ const GATHER_MOST: Duration = Duration::from_mins(1);
 /// How often what is expected of all derivations is looked up again, while builds teach what others take.
 const REFRESH: Duration = Duration::from_mins(10);
 
+/// What it counts for in a slice of work to look up what is expected.
+const EXPECT_EDGES: usize = 8;
+
 /// How sure it is what remains of a derivation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Standing {
@@ -34,6 +38,8 @@ pub(crate) enum Standing {
     Suspect,
     /// It is being reckoned.
     Entered,
+    /// Something may have, since the reckoning began: until the next one it counts as settled.
+    Later,
 }
 
 /// What is to be reckoned anew.
@@ -41,6 +47,10 @@ pub(crate) enum Standing {
 pub(crate) struct Remaining {
     /// An order goes by it.
     wanted: bool,
+    /// What has changed since the reckoning began.
+    later: Vec<(Ix<Derivation>, u32)>,
+    /// Changes are gathered no more.
+    reckoning: bool,
     /// Marked derivations, with their generations.
     suspects: Vec<(Ix<Derivation>, u32)>,
     /// So many of them have handed the mark on to what they need.
@@ -79,7 +89,7 @@ impl Remaining {
 
     /// Whether all of it is reckoned.
     pub(crate) fn is_settled(&self) -> bool {
-        self.suspects.is_empty() && self.frames.is_empty()
+        self.suspects.is_empty() && self.frames.is_empty() && self.later.is_empty()
     }
 
     /// What was gathered takes so long that so much more is to be gathered next time.
@@ -95,13 +105,30 @@ impl Core {
         if !self.remaining.wanted {
             return;
         }
-        let row = &mut self.derivations[ix];
-        if row.standing == Standing::Suspect {
+        let standing = &mut self.derivations[ix].standing;
+        if self.remaining.reckoning {
+            // One that is marked has still to be looked at.
+            if matches!(standing, Standing::Settled | Standing::Entered) {
+                *standing = Standing::Later;
+                let generation = self.derivations.generation(ix);
+                self.remaining.later.push((ix, generation));
+            }
             return;
         }
-        row.standing = Standing::Suspect;
-        let generation = self.derivations.generation(ix);
-        self.remaining.suspects.push((ix, generation));
+        self.mark(ix);
+        self.plan();
+    }
+
+    fn mark(&mut self, ix: Ix<Derivation>) {
+        let standing = &mut self.derivations[ix].standing;
+        if *standing != Standing::Suspect {
+            *standing = Standing::Suspect;
+            let generation = self.derivations.generation(ix);
+            self.remaining.suspects.push((ix, generation));
+        }
+    }
+
+    fn plan(&mut self) {
         if !self.remaining.planned {
             self.remaining.planned = true;
             let at = self.now.after(self.remaining.pause());
@@ -139,12 +166,16 @@ impl Core {
 
     /// Looks up again what is expected of some derivations; returns where to go on.
     pub(crate) fn expect_again(&mut self, from: u32, slice: usize) -> Option<u32> {
+        if from == 0 {
+            // What is learned from now on may come too late for some.
+            self.remaining.refreshing = false;
+        }
         let rows = u32::try_from(self.derivations.rows()).unwrap_or(u32::MAX);
         for row in from..rows {
             if self.edges >= slice {
                 return Some(row);
             }
-            self.edges += 1;
+            self.edges += EXPECT_EDGES;
             let ix = Ix::new(row);
             let Some(derivation) = self.derivations.get(ix) else {
                 continue;
@@ -155,7 +186,6 @@ impl Core {
                 self.suspect(ix);
             }
         }
-        self.remaining.refreshing = false;
         None
     }
 
@@ -166,11 +196,20 @@ impl Core {
 
     /// Reckons some of what is marked; whether there is more.
     pub(crate) fn reckon(&mut self, slice: usize) -> bool {
+        self.remaining.reckoning = true;
         let before = self.edges;
         let more = self.reckon_some(slice);
         self.remaining.edges += (self.edges - before) as u64;
         if !more {
             self.remaining.planned = false;
+            self.remaining.reckoning = false;
+            let later = std::mem::take(&mut self.remaining.later);
+            for (ix, generation) in later {
+                if self.derivations.is_current(ix, generation) {
+                    self.mark(ix);
+                    self.plan();
+                }
+            }
         }
         more
     }
@@ -201,7 +240,11 @@ impl Core {
         for at in 0..self.derivations[ix].inputs.len() {
             let input = self.derivations[ix].inputs[at];
             if !self.outputs.hot(input).available {
-                self.suspect_producers(input);
+                for producer in self.outputs[input].producers.clone() {
+                    if self.derivations[producer].standing != Standing::Later {
+                        self.mark(producer);
+                    }
+                }
             }
         }
         self.edges += self.derivations[ix].inputs.len();
@@ -250,7 +293,9 @@ impl Core {
                             self.enter(user, generation);
                             return;
                         }
-                        Standing::Settled => frame.longest = frame.longest.max(other.remaining_ms),
+                        Standing::Settled | Standing::Later => {
+                            frame.longest = frame.longest.max(other.remaining_ms)
+                        }
                         // It waits for itself, which will be found out.
                         Standing::Entered => {}
                     }
@@ -268,6 +313,7 @@ impl Core {
     }
 
     fn leave(&mut self, frame: &Frame) {
+        self.edges += EXPECT_EDGES;
         let expected = self.expected(&self.derivations[frame.derivation]);
         if expected != self.derivations[frame.derivation].expected_ms {
             self.move_in_line(frame.derivation, |row| row.expected_ms = expected);

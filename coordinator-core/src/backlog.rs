@@ -22,12 +22,14 @@ const SUMMED: usize = 65_536;
 /// Where a task stands in its line: the derived priority that its inputs know of, then age.
 pub(crate) type Stand = (Reverse<i32>, u64);
 
+/// A group, from the outermost in, with weights; nobody if agents are not shared.
+pub(crate) type Path = Vec<(String, u32)>;
+
 /// What waits for agents of one system on behalf of one group.
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) system: String,
-    /// The group, from the outermost in, with weights; nobody if agents are not shared.
-    pub(crate) path: Vec<(String, u32)>,
+    pub(crate) path: Path,
     steps: BTreeMap<Stand, Step>,
     pub(crate) all: Load,
 }
@@ -49,7 +51,7 @@ struct Step {
 #[derive(Debug)]
 pub(crate) struct Backlog {
     pub(crate) lines: Slab<Line>,
-    names: BTreeMap<String, BTreeMap<Vec<(String, u32)>, Ix<Line>>>,
+    names: BTreeMap<String, BTreeMap<Path, Ix<Line>>>,
 }
 
 /// Some tasks of a line, summed up.
@@ -86,7 +88,7 @@ impl Backlog {
     }
 
     /// The line of a system and a group.
-    fn line(&mut self, system: &str, mut path: Vec<(String, u32)>) -> Ix<Line> {
+    fn line(&mut self, system: &str, mut path: Path) -> Ix<Line> {
         if self.lines.len() >= MAX_LINES && self.find(system, &path).is_none() && !path.is_empty() {
             path = vec![(REST.to_owned(), 1)];
         }

@@ -461,10 +461,10 @@ impl<'a> Outlook<'a> {
             }
             let task = self.core.foremost(producer);
             match task.map(|task| (task, self.core.tasks[task].state)) {
+                Some((_, TaskState::Blocked)) if entered.contains_key(&producer.0) => {}
                 Some((_, TaskState::Blocked)) => {
-                    if entered.insert(producer.0, ()).is_none() {
-                        path.push((producer, 0));
-                    }
+                    entered.insert(producer.0, ());
+                    path.push((producer, 0));
                 }
                 Some((task, _)) => {
                     let chain = self.root(producer, task);

@@ -1,5 +1,10 @@
 //! What remains after a build decides, where the policy wants that.
 
+#![expect(
+    clippy::disallowed_types,
+    reason = "an order may be shared, and the one that remembers is"
+)]
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -156,7 +161,7 @@ fn orders_hear_durations_and_those_that_need_it_what_remains() {
             needs,
             ..Listener::default()
         });
-        let mut world = with(vec![listener.clone()], &chains());
+        let mut world = with(vec![Arc::<Listener>::clone(&listener)], &chains());
         took(&mut world, &[("x", 3), ("y", 4)]);
         world.build(spec(1, "x"));
         world.build(spec(2, "y"));

@@ -8,22 +8,27 @@ use grange_model::BuildId;
 use super::dispatch::{Answered, CoordinatorEndpoint};
 use crate::convert::path_text;
 
+/// Of so many builds the core is asked at once: it does nothing else for so long.
+const TOGETHER: usize = 20;
+
 impl CoordinatorEndpoint {
     pub(super) async fn etas(&self, builds: Vec<BuildId>) -> Answered {
         if builds.len() > MAX_ETAS as usize {
             let message = format!("one message asks for at most {MAX_ETAS} builds");
             return Err(Refusal::new(Fault::Caller, message));
         }
-        let asked = builds.clone();
-        let etas = self.handle.observe(move |core| {
-            let etas = core.etas(&asked);
-            let builds = asked.iter().map(|id| core.build(*id));
-            builds.zip(etas).collect::<Vec<_>>()
-        });
-        let etas = etas.await?;
-        let views = builds.into_iter().zip(etas);
-        let views = views.map(|(build, (status, eta))| view(build, status, eta));
-        Ok((Answer::Etas(views.collect()), None))
+        let mut views = Vec::new();
+        for builds in builds.chunks(TOGETHER) {
+            let asked = builds.to_vec();
+            let etas = self.handle.observe(move |core| {
+                let etas = core.etas(&asked);
+                let builds = asked.iter().map(|id| core.build(*id));
+                builds.zip(etas).collect::<Vec<_>>()
+            });
+            let etas = builds.iter().zip(etas.await?);
+            views.extend(etas.map(|(build, (status, eta))| view(*build, status, eta)));
+        }
+        Ok((Answer::Etas(views), None))
     }
 }
 

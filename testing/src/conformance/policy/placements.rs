@@ -41,7 +41,7 @@ fn fits(policy: &Policy, of: &[Owned]) -> Vec<i64> {
                     ..Health::default()
                 },
                 room: *room,
-                speed: 1_000 * (number as u32 + 1),
+                speed: 1_000 * (number + 1),
                 local_bytes: [0, 1 << 20, u64::MAX][number as usize % 3],
             };
             fits.push(placement.fit(&owned.candidate(), &seat));

@@ -117,8 +117,23 @@ impl Follower {
         let more = facts.more;
         let count = facts.entries.len();
         let wanted = self.hook.wants(&facts.entries, &*self.shared.datastore);
-        let wanted = wanted.await.ok().filter(|wanted| wanted.len() == count);
-        let wanted = wanted.unwrap_or_else(|| vec![true; count]);
+        let wanted = match wanted.await {
+            Ok(wanted) if wanted.len() == count => wanted,
+            other => {
+                let hook = self.hook.name();
+                let why = other.map_or_else(
+                    |error| error.to_string(),
+                    |some| format!("{} answers", some.len()),
+                );
+                tracing::warn!(
+                    hook,
+                    count,
+                    why,
+                    "the hook does not say which facts it wants, and gets all"
+                );
+                vec![true; count]
+            }
+        };
         for (fact, wanted) in facts.entries.into_iter().zip(wanted) {
             let number = fact.number;
             if !wanted {

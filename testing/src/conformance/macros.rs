@@ -221,6 +221,7 @@ macro_rules! history_cases {
             facts_come_in_order_and_pages, finished_comes_in_order_and_pages,
             every_filter_filters, finished_follows_changes, items_come_in_order_and_pages,
             items_follow_changes, derivations_come_in_order_and_pages, counts_follow_changes,
+            lost_outputs_follow_changes,
         }
     };
 }
@@ -326,6 +327,7 @@ macro_rules! hook_cases {
             its_name_stays, facts_of_all_kinds_are_answered, what_is_not_known_is_answered,
             a_fact_that_comes_again_is_answered_again, a_new_process_answers_the_same,
             an_unavailable_history_is_a_retry, what_it_asks_for_can_be_done,
+            what_it_does_not_want_it_asks_nothing_for,
         }
     };
 }
@@ -341,6 +343,8 @@ macro_rules! delivery_cases {
             what_was_not_taken_comes_after_a_crash, a_cursor_survives_a_crash,
             requests_are_done_once, requests_say_their_cause, hooks_in_a_row_end,
             a_hook_that_blocks_holds_nothing_up, a_hook_that_panics_takes_nobody_along,
+            what_a_hook_does_not_want_does_not_come,
+            a_hook_that_does_not_say_what_it_wants_gets_all,
         }
     };
 }

@@ -59,6 +59,10 @@ enum Defect {
     WaitsForAll,
     /// Ends with the first hook that panics.
     PanicsWithThem,
+    /// Gives hooks what they do not want, too.
+    AsksNobody,
+    /// Gives hooks that do not say what they want nothing.
+    GivesNothing,
 }
 
 /// What a hook asked for, by id; survives crashes with the store.
@@ -265,8 +269,20 @@ impl Follower {
         if self.defect == Defect::Reorders {
             page.entries.reverse();
         }
-        for fact in page.entries {
-            self.take(fact).await;
+        let count = page.entries.len();
+        let datastore = Arc::clone(&self.journal.datastore);
+        let wanted = self.hook.wants(&page.entries, &*datastore).await;
+        let wanted = wanted.ok().filter(|wanted| wanted.len() == count);
+        let wanted = match self.defect {
+            Defect::AsksNobody => None,
+            Defect::GivesNothing => Some(wanted.unwrap_or_else(|| vec![false; count])),
+            _ => wanted,
+        };
+        let wanted = wanted.unwrap_or_else(|| vec![true; count]);
+        for (fact, wanted) in page.entries.into_iter().zip(wanted) {
+            if wanted {
+                self.take(fact).await;
+            }
         }
         self.record.cursor = last.unwrap_or(self.record.cursor);
     }
@@ -424,6 +440,7 @@ crate::found! {
         hooks_in_a_row_end,
         a_hook_that_blocks_holds_nothing_up,
         a_hook_that_panics_takes_nobody_along,
+        a_hook_that_does_not_say_what_it_wants_gets_all,
     ];
     forgotten_tries: ForgetsTries => [a_retried_fact_comes_again_before_others];
     forgotten_retries: ForgetsRetries => [
@@ -466,4 +483,6 @@ crate::found! {
         a_hook_that_panics_takes_nobody_along,
     ];
     a_panic_that_is_shared: PanicsWithThem => [a_hook_that_panics_takes_nobody_along];
+    unwanted_facts: AsksNobody => [what_a_hook_does_not_want_does_not_come];
+    a_hook_that_is_not_heard: GivesNothing => [a_hook_that_does_not_say_what_it_wants_gets_all];
 }

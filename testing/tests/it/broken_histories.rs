@@ -43,6 +43,8 @@ enum Defect {
     NeedsItsPlace,
     /// Counts a build in each state in which it ever ended.
     CountsStates,
+    /// Says of what was ever lost that it is.
+    RemembersLosses,
 }
 
 #[derive(Debug)]
@@ -147,6 +149,15 @@ impl History for Broken {
         }
     }
 
+    async fn are_lost(&self, outputs: &[Digest]) -> Result<Vec<bool>, StoreError> {
+        if self.defect != Defect::RemembersLosses {
+            return self.inner.are_lost(outputs).await;
+        }
+        let causes = self.ever_finished().flat_map(|build| &build.causes);
+        let lost: BTreeSet<_> = causes.map(|cause| cause.output).collect();
+        Ok(outputs.iter().map(|output| lost.contains(output)).collect())
+    }
+
     async fn items(
         &self,
         after: Option<Digest>,
@@ -221,4 +232,5 @@ crate::found! {
     forgotten_items: ForgetsItems => [items_come_in_order_and_pages, items_follow_changes];
     a_place_that_is_gone: NeedsItsPlace => [items_follow_changes];
     a_count_that_only_grows: CountsStates => [counts_follow_changes];
+    a_loss_that_is_remembered: RemembersLosses => [lost_outputs_follow_changes];
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use grange_interfaces::{Delivery, History, Hook, HookError, Request};
-use grange_model::{BuildId, BuildSpec, Fact, Key, Limits};
+use grange_model::{BuildId, BuildSpec, Fact, Key, Limits, NumberedFact};
 use grange_testing::conformance::HookBench;
 use grange_testing::sample;
 use uuid::Uuid;
@@ -53,6 +53,8 @@ enum Defect {
     MintsOnce,
     /// Asks for a build of the id of the one that failed.
     ReusesIds,
+    /// Does not want what it would ask for builds for.
+    WantsTooLittle,
     /// Gives builds no time.
     GivesNoTime,
 }
@@ -93,6 +95,12 @@ impl Hook for Broken {
             9.. if self.defect == Defect::ChangesItsName => "again-and-again",
             _ => &self.name,
         }
+    }
+
+    async fn wants(&self, facts: &[NumberedFact], _: &dyn History) -> Result<Vec<bool>, HookError> {
+        let all = self.defect != Defect::WantsTooLittle;
+        let wants = |fact: &NumberedFact| all || !matches!(fact.fact, Fact::Ended { .. });
+        Ok(facts.iter().map(wants).collect())
     }
 
     async fn deliver(
@@ -169,6 +177,7 @@ impl Hook for Broken {
 crate::found! {
     hook, |defect| Bench(defect, AtomicU32::new(0));
     none: None => [];
+    a_fact_that_it_should_want: WantsTooLittle => [what_it_does_not_want_it_asks_nothing_for];
     a_name_that_is_none: HasNoName => [its_name_stays];
     a_name_that_changes: ChangesItsName => [its_name_stays];
     a_name_for_each_process: IsAnotherEachTime => [its_name_stays];

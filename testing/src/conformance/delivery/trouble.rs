@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use grange_interfaces::{Delivery, History, Hook, HookError, Request};
-use grange_model::{BuildId, Key, Record};
+use grange_model::{BuildId, Key, NumberedFact, Record};
 
 use super::recorder::{Recorder, ids, submission};
 use crate::conformance::DeliveryBench;
@@ -136,4 +136,75 @@ async fn goes_on_beside(bench: &impl DeliveryBench, bad: Arc<dyn Hook>) {
         good.hears_of(build).await;
     }
     good.check_turns();
+}
+
+/// A hook that says what it wants.
+#[derive(Debug)]
+struct Choosy {
+    recorder: Arc<Recorder>,
+    wants: fn(&[NumberedFact]) -> Result<Vec<bool>, HookError>,
+}
+
+#[async_trait]
+impl Hook for Choosy {
+    fn name(&self) -> &str {
+        self.recorder.name()
+    }
+
+    async fn wants(&self, facts: &[NumberedFact], _: &dyn History) -> Result<Vec<bool>, HookError> {
+        (self.wants)(facts)
+    }
+
+    async fn deliver(
+        &self,
+        delivery: &Delivery,
+        history: &dyn History,
+    ) -> Result<Vec<Request>, HookError> {
+        self.recorder.deliver(delivery, history).await
+    }
+}
+
+/// "Which of these facts … it wants delivered": the others are not.
+pub async fn what_a_hook_does_not_want_does_not_come(bench: &impl DeliveryBench) {
+    let recorder = Recorder::plain("choosy");
+    let hook = Choosy {
+        recorder: Arc::clone(&recorder),
+        wants: |facts| {
+            Ok(facts
+                .iter()
+                .map(|fact| submission(fact).is_some())
+                .collect())
+        },
+    };
+    let farm = bench.start(vec![Arc::new(hook)]).await;
+    let builds = ids(3);
+    farm.submit(&builds).await;
+    farm.cancel(&builds).await;
+    let last = ids(1);
+    farm.submit(&last).await;
+    recorder.hears_of(last[0]).await;
+    let others = recorder.facts().into_iter();
+    let others: Vec<_> = others.filter(|fact| submission(fact).is_none()).collect();
+    assert!(others.is_empty(), "{others:?}");
+}
+
+/// "Any [error]: then all are delivered", and so they are if there is not one answer for each.
+pub async fn a_hook_that_does_not_say_what_it_wants_gets_all(bench: &impl DeliveryBench) {
+    let (failing, short) = (Recorder::plain("failing"), Recorder::plain("short"));
+    let hooks: [Arc<dyn Hook>; 2] = [
+        Arc::new(Choosy {
+            recorder: Arc::clone(&failing),
+            wants: |_| Err(HookError::Retry("it does not know".into())),
+        }),
+        Arc::new(Choosy {
+            recorder: Arc::clone(&short),
+            wants: |_| Ok(Vec::new()),
+        }),
+    ];
+    let farm = bench.start(hooks.to_vec()).await;
+    for build in ids(3) {
+        farm.submit(&[build]).await;
+        failing.hears_of(build).await;
+        short.hears_of(build).await;
+    }
 }

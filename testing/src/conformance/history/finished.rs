@@ -1,7 +1,7 @@
 //! Builds that have ended.
 
 use grange_interfaces::{FinishedFilter, History};
-use grange_model::{BuildId, BuildState, FinishedBuild, Key, Record};
+use grange_model::{BuildId, BuildState, Digest, FinishedBuild, Key, Record};
 
 use super::filled::Filled;
 use crate::conformance::HistoryBench;
@@ -187,6 +187,41 @@ pub async fn finished_follows_changes(bench: &impl HistoryBench) {
             "{filter:?}"
         );
     }
+}
+
+async fn are_lost(history: &dyn History, outputs: &[Digest]) -> Vec<bool> {
+    let none = history.are_lost(&[]).await.expect("it reads");
+    assert!(none.is_empty(), "an answer to no question: {none:?}");
+    history.are_lost(outputs).await.expect("it reads")
+}
+
+/// "For each of these outputs, whether there is a finished build that ended for want of it", in their order, and now.
+pub async fn lost_outputs_follow_changes(bench: &impl HistoryBench) {
+    let mut filled = Filled::new(bench);
+    let ended = |number, lost: &[u32]| {
+        let mut build = sample::finished(number, number, BuildState::FailedDependency);
+        build.causes = lost.iter().copied().map(sample::cause).collect();
+        Record::Finished(build)
+    };
+    let output = |number| sample::cause(number).output;
+    let asked = [72, 70, 71, 99, 70].map(output);
+    assert_eq!(are_lost(&*filled.history().await, &asked).await, [false; 5]);
+    filled.put(vec![ended(1, &[70, 71]), ended(2, &[70])]);
+    assert_eq!(
+        are_lost(&*filled.history().await, &asked).await,
+        [false, true, true, false, true]
+    );
+    // It was reopened, and lacks something else now.
+    filled.put(vec![ended(1, &[72])]);
+    assert_eq!(
+        are_lost(&*filled.history().await, &asked).await,
+        [true, true, false, false, true]
+    );
+    filled.remove(vec![Key::Finished(sample::build_id(2))]);
+    assert_eq!(
+        are_lost(&*filled.history().await, &asked).await,
+        [true, false, false, false, false]
+    );
 }
 
 /// "How many finished builds there are in each state."

@@ -10,7 +10,7 @@ mod reads;
 pub use derivations::derivations_come_in_order_and_pages;
 pub use finished::{
     counts_follow_changes, every_filter_filters, finished_comes_in_order_and_pages,
-    finished_follows_changes,
+    finished_follows_changes, lost_outputs_follow_changes,
 };
 pub use items::{items_come_in_order_and_pages, items_follow_changes};
 pub use of_datastore::OfDatastore;

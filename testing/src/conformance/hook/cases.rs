@@ -159,3 +159,21 @@ pub async fn what_it_asks_for_can_be_done(bench: &impl HookBench) {
         }
     }
 }
+
+/// What is not delivered makes no difference: to what it does not want it would have said nothing.
+pub async fn what_it_does_not_want_it_asks_nothing_for(bench: &impl HookBench) {
+    let history = of_samples().await;
+    let hook = bench.open().await;
+    let facts = facts().await;
+    // If it cannot say, then all are delivered.
+    let Ok(wanted) = hook.wants(&facts, &*history).await else {
+        return;
+    };
+    assert_eq!(wanted.len(), facts.len(), "one answer for each");
+    for (fact, wanted) in facts.iter().zip(wanted) {
+        if !wanted {
+            let answer = plain(give(&*hook, fact, 0, &*history).await);
+            assert_eq!(answer, Ok(Vec::new()), "{fact:?}");
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! The suite of policies, on two that are right, and on those that each break one sentence.
+//! The suite of policies, on four that are right, and on those that each break one sentence.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::SystemTime;
 
-use grange_coordinator_core::{ByPriority, Candidate, Order, Placement, Policy, Seat};
+use grange_coordinator_core::{
+    ByCriticalPath, ByLocality, ByPriority, BySpeed, Candidate, Order, Placement, Policy, Seat,
+};
 use grange_testing::conformance::PolicyBench;
 
 use crate::found;
@@ -19,6 +21,52 @@ mod by_priority {
     impl PolicyBench for Bench {
         fn policy(&self) -> Policy {
             Policy::default()
+        }
+
+        fn overtakes(&self) -> u64 {
+            0
+        }
+    }
+
+    grange_testing::policy_conformance!(Bench);
+}
+
+/// What has most before it first, where most of its inputs are. Builds that are expected to take the same keep their order.
+mod critical_path {
+    use super::*;
+
+    struct Bench;
+
+    impl PolicyBench for Bench {
+        fn policy(&self) -> Policy {
+            Policy {
+                order: vec![Arc::new(ByPriority), Arc::new(ByCriticalPath)],
+                placement: Some(Arc::new(ByLocality)),
+                ..Policy::default()
+            }
+        }
+
+        fn overtakes(&self) -> u64 {
+            0
+        }
+    }
+
+    grange_testing::policy_conformance!(Bench);
+}
+
+/// The oldest first, on the fastest.
+mod by_speed {
+    use super::*;
+
+    struct Bench;
+
+    impl PolicyBench for Bench {
+        fn policy(&self) -> Policy {
+            Policy {
+                order: Vec::new(),
+                placement: Some(Arc::new(BySpeed)),
+                ..Policy::default()
+            }
         }
 
         fn overtakes(&self) -> u64 {

@@ -36,6 +36,7 @@ mod ask;
 mod backlog;
 #[cfg(grange_bugs)]
 mod bugs;
+mod chain;
 mod check;
 mod config;
 mod cycles;
@@ -64,6 +65,7 @@ mod package;
 mod policy;
 mod predict;
 mod priority;
+mod prospect;
 mod prune;
 mod queue;
 mod recent;

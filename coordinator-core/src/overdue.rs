@@ -28,8 +28,9 @@ impl Core {
 
     /// Whether an agent has had an attempt for too long.
     pub(crate) fn is_overdue(&self, ix: Ix<Attempt>) -> bool {
-        let since = self.attempts[ix].record.assigned_at;
-        self.now.since(since) > self.patience_with(ix)
+        let had = self.now.since(self.attempts[ix].record.assigned_at);
+        // Its builds, of which there may be many, need not be looked at in each exchange.
+        had > self.config.hold && had > self.patience_with(ix)
     }
 
     /// It is as if the agent had failed to begin.

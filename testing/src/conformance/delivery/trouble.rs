@@ -188,7 +188,7 @@ pub async fn what_a_hook_does_not_want_does_not_come(bench: &impl DeliveryBench)
     assert!(others.is_empty(), "{others:?}");
 }
 
-/// "Any [error]: then all are delivered", and so they are if there is not one answer for each.
+/// "Any error: then all are delivered", and so they are if there is not one answer for each.
 pub async fn a_hook_that_does_not_say_what_it_wants_gets_all(bench: &impl DeliveryBench) {
     let (failing, short) = (Recorder::plain("failing"), Recorder::plain("short"));
     let hooks: [Arc<dyn Hook>; 2] = [

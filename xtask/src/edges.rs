@@ -53,6 +53,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "grange-model",
         ],
     ),
+    ("grange-vm", &[]),
     ("grange-recording", &["grange-derivation", "grange-model"]),
     (
         "grange-replay",

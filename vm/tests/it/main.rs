@@ -1,0 +1,9 @@
+//! What the crate does from outside.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that fails says where by a panic"
+)]
+
+mod command_line;
+mod real_qemu;

@@ -6,3 +6,4 @@
 pub mod guest_system;
 pub mod machine;
 pub mod qemu;
+pub mod secrets;

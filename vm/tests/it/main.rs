@@ -6,4 +6,6 @@
 )]
 
 mod command_line;
+mod guix_secrets;
 mod real_qemu;
+mod secrets;

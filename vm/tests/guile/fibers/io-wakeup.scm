@@ -1,0 +1,3 @@
+(define-module (fibers io-wakeup) #:export (wait-until-port-readable-operation))
+(define (wait-until-port-readable-operation port)
+  (lambda () (select (list port) '() '() 60)))

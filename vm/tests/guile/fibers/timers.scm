@@ -1,0 +1,2 @@
+(define-module (fibers timers) #:export (sleep-operation))
+(define (sleep-operation seconds) (lambda () (select '() '() '() seconds)))

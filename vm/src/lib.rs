@@ -7,3 +7,4 @@ pub mod guest_system;
 pub mod machine;
 pub mod qemu;
 pub mod secrets;
+pub mod traps;

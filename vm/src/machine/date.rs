@@ -66,6 +66,16 @@ impl VirtualDate {
         self.0.date()
     }
 
+    /// As agents and builds say it in a tag `date`: `2020-01-01`, or with the time of day if it is not midnight.
+    #[must_use]
+    pub fn tag(self) -> String {
+        if self.0.time() == time::Time::MIDNIGHT {
+            self.0.date().to_string()
+        } else {
+            self.to_string()
+        }
+    }
+
     fn new(at: OffsetDateTime, text: impl FnOnce() -> String) -> Result<Self, ParseDateError> {
         if at < FIRST {
             return Err(ParseDateError::Early(text()));
@@ -147,6 +157,9 @@ mod tests {
             );
         }
         assert_eq!(VirtualDate::default(), "2020-01-01".parse().unwrap());
+        let tag = |text: &str| text.parse::<VirtualDate>().unwrap().tag();
+        assert_eq!(tag("2020-01-01T00:00:00"), "2020-01-01");
+        assert_eq!(tag("2020-01-01T00:00:01"), "2020-01-01T00:00:01");
     }
 
     #[test]

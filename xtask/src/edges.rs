@@ -54,6 +54,7 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("grange-vm", &[]),
+    ("grange-guest", &[]),
     ("grange-recording", &["grange-derivation", "grange-model"]),
     (
         "grange-replay",

@@ -1,0 +1,3 @@
+//! What runs in a virtual build machine.
+
+fn main() {}

@@ -45,6 +45,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("grange-daemon-protocol", SIGNING),
     ("grange-substitutes", SIGNING),
     ("grange-upstream", SIGNING),
+    ("grange-vm-image", &["grange-interfaces"]),
     (
         "grange-simulation",
         &[

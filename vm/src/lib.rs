@@ -4,7 +4,10 @@
 //! arguments of it and looks nothing up.
 
 pub mod guest_system;
+pub mod home;
+pub mod image;
 pub mod machine;
 pub mod qemu;
+pub mod run;
 pub mod secrets;
 pub mod traps;

@@ -54,7 +54,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "grange-model",
         ],
     ),
-    ("grange-vm", &[]),
+    ("grange-vm", &["grange-guest", "grange-signatures", "grange-vm-image"]),
     ("grange-guest", &[]),
     ("grange-recording", &["grange-derivation", "grange-model"]),
     (

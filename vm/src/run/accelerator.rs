@@ -1,0 +1,133 @@
+//! KVM or not.
+
+use std::fmt;
+use std::fs::OpenOptions;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::error::{BootError, io};
+use super::plan::Plan;
+use super::running::Running;
+use crate::qemu::{Accelerator, Boot};
+
+/// A trial boot with KVM is over within this time, where KVM is what it should be: it takes less than a second.
+const TRIAL: Duration = Duration::from_secs(5);
+
+/// What executes a machine, and why that.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    /// What.
+    pub accelerator: Accelerator,
+    /// Why.
+    pub why: String,
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.accelerator, self.why)
+    }
+}
+
+fn tcg(why: impl Into<String>) -> Choice {
+    Choice {
+        accelerator: Accelerator::Tcg,
+        why: why.into(),
+    }
+}
+
+/// Chooses KVM if a machine boots with it, and soon. That a device can be opened does not say so: a kernel that runs on another's KVM may offer
+/// one with which guests are slower than without, or never come up.
+///
+/// The trial boots the image's kernel as far as our program in the initramfs, with its sockets in `directory`. What came of it is kept in `cache`,
+/// and holds for this boot of the host, this emulator and this image.
+///
+/// # Errors
+///
+/// The cache cannot be written.
+pub async fn choose_accelerator(
+    plan: &Plan,
+    directory: &Path,
+    cache: &Path,
+) -> Result<Choice, BootError> {
+    if !plan
+        .emulator
+        .program
+        .ends_with(format!("qemu-system-{}", std::env::consts::ARCH))
+    {
+        return Ok(tcg("the guest's processor is not of the host's kind"));
+    }
+    let device = Path::new("/dev/kvm");
+    if let Err(error) = OpenOptions::new().read(true).write(true).open(device) {
+        return Ok(tcg(format!("/dev/kvm cannot be opened: {error}")));
+    }
+    if !plan.image.has_guest {
+        return Ok(tcg(
+            "KVM is there, but nothing in the image says whether it has booted with it",
+        ));
+    }
+    let key = format!("{} {} {}", boot_id(), plan.emulator.version, plan.image.id);
+    let kept = std::fs::read(cache).ok();
+    let kept: Option<Kept> = kept.and_then(|text| serde_json::from_slice(&text).ok());
+    if let Some(kept) = kept.filter(|kept| kept.key == key) {
+        return Ok(kept.choice);
+    }
+    let choice = try_kvm(plan, directory).await;
+    let text = serde_json::to_vec(&Kept {
+        key,
+        choice: choice.clone(),
+    });
+    let text = text.expect("it is a string and a choice");
+    std::fs::write(cache, text).map_err(io("write", cache))?;
+    Ok(choice)
+}
+
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    key: String,
+    choice: Choice,
+}
+
+async fn try_kvm(plan: &Plan, directory: &Path) -> Choice {
+    let mut trial = plan.clone();
+    trial.accelerator = Accelerator::Kvm;
+    trial.forwards = Vec::new();
+    trial.machine.memory = 256;
+    trial.machine.cpu_count = 1;
+    if let Boot::Kernel { arguments, .. } = &mut trial.image.boot {
+        // Without a root, our program stays in the initramfs.
+        arguments.clear();
+    }
+    let begun = Instant::now();
+    match Running::boot(&trial, directory, TRIAL).await {
+        Ok(running) => {
+            let took = begun.elapsed().as_millis();
+            // Whatever comes of that, it has booted.
+            let _: std::io::Result<_> = running.power_cut().await;
+            Choice {
+                accelerator: Accelerator::Kvm,
+                why: format!("a trial boot with it took {took} ms"),
+            }
+        }
+        Err(BootError::Silent { limit, .. }) => tcg(format!(
+            "KVM is there, but a trial boot with it had not ended after {} s",
+            limit.as_secs()
+        )),
+        Err(error) => {
+            let text = error.to_string();
+            let first = text.lines().next().unwrap_or_default();
+            let source = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+            tcg(format!(
+                "KVM is there, but a trial boot with it failed: {first}{}",
+                source.unwrap_or_default()
+            ))
+        }
+    }
+}
+
+/// The host's: what KVM is may change with each of its boots.
+fn boot_id() -> String {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    id.unwrap_or_default().trim().to_owned()
+}

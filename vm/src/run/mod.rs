@@ -1,0 +1,17 @@
+//! Machines that run.
+
+mod accelerator;
+mod console;
+mod error;
+mod plan;
+mod running;
+mod template;
+mod watch;
+
+pub use accelerator::{Choice, choose_accelerator};
+pub use console::Console;
+pub use error::BootError;
+pub use plan::Plan;
+pub use running::Running;
+pub use template::{Template, TemplateKey};
+pub use watch::{Ending, Health};

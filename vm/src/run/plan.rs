@@ -1,0 +1,95 @@
+//! All that a machine is started with.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use super::error::{BootError, io};
+use crate::image::BootImage;
+use crate::machine::{Forward, SpecError, VirtualBuildMachine};
+use crate::qemu::{Accelerator, Emulator, Launch, Memory, User};
+
+/// The longest path of a socket (`sun_path`, without its zero).
+const SOCKET: usize = 107;
+
+/// All that a machine is started with.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The machine.
+    pub machine: VirtualBuildMachine,
+    /// What it boots.
+    pub image: BootImage,
+    /// What emulates it.
+    pub emulator: Emulator,
+    /// What executes it.
+    pub accelerator: Accelerator,
+    /// Ports of the host that lead into it.
+    pub forwards: Vec<Forward>,
+    /// Whether it may reach others.
+    pub network: bool,
+    /// Who the emulator runs as. None: whoever starts it.
+    pub user: Option<User>,
+    /// Arguments that are added to the emulator's.
+    pub further: Vec<OsString>,
+}
+
+impl Plan {
+    /// What decides QEMU's command line, for a machine whose sockets lie in `directory`.
+    ///
+    /// # Errors
+    ///
+    /// The machine cannot be so.
+    pub fn launch(&self, directory: &Path, memory: Memory) -> Result<Launch, SpecError> {
+        let system = self.machine.guest_system()?;
+        Ok(Launch {
+            name: self.machine.name.clone(),
+            cpu: self.machine.cpu(&system)?,
+            system,
+            cpu_count: self.machine.cpu_count,
+            memory,
+            memory_mib: self.machine.memory,
+            date: self.machine.date,
+            accelerator: self.accelerator,
+            boot: self.image.boot.clone(),
+            disks: self.image.disks.clone(),
+            forwards: self.forwards.clone(),
+            network: self.network,
+            directory: directory.to_owned(),
+            further: self.further.clone(),
+        })
+    }
+
+    /// Makes the directory for its sockets, empty, for nobody but its user.
+    pub(super) fn prepare(&self, directory: &Path) -> Result<(), BootError> {
+        let longest = directory.join("incoming");
+        if longest.as_os_str().len() > SOCKET {
+            return Err(BootError::Long {
+                path: longest,
+                most: SOCKET,
+            });
+        }
+        make_directory(directory, self.user)?;
+        for socket in ["qmp", "console", "control", "agent", "incoming"] {
+            let path = directory.join(socket);
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(io("remove", path)(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A directory of that user's alone.
+pub(super) fn make_directory(directory: &Path, user: Option<User>) -> Result<(), BootError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::create_dir_all(directory).map_err(io("make", directory))?;
+    let private = std::fs::Permissions::from_mode(0o700);
+    std::fs::set_permissions(directory, private).map_err(io("protect", directory))?;
+    if let Some(user) = user {
+        let owned = std::os::unix::fs::chown(directory, Some(user.uid), Some(user.gid));
+        owned.map_err(io("give away", directory))?;
+    }
+    Ok(())
+}

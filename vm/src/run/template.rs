@@ -1,0 +1,302 @@
+//! A machine that has booted once, to be cloned: its memory lies in a file that clones map and copy as they write.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use data_encoding::HEXLOWER;
+use rustix::fs::{FlockOperation, flock};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::error::{BootError, io};
+use super::plan::{Plan, make_directory};
+use super::running::{LISTENS, Running};
+use crate::machine::VirtualDate;
+use crate::qemu::{Memory, QemuCommand, Qmp};
+
+/// The state that is not in memory is some hundred kilobytes; more than this is none.
+const MOST_STATE: u64 = 256 << 20;
+/// It is written within this time.
+const SAVED: Duration = Duration::from_secs(60);
+/// Part of what templates are known by, to be changed with what is done to them before they are kept.
+const VERSION: u32 = 1;
+
+/// All that a template depends on, as a hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TemplateKey([u8; 16]);
+
+impl fmt::Display for TemplateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&HEXLOWER.encode(&self.0))
+    }
+}
+
+/// A machine that has booted once, and waits to be cloned.
+///
+/// Clones begin with the guest's programs where they were. Their date is set, and their randomness renewed, before anything else happens
+/// in them.
+#[derive(Clone, Debug)]
+pub struct Template {
+    plan: Plan,
+    key: TemplateKey,
+    directory: PathBuf,
+}
+
+impl Plan {
+    /// What a template of it is known by: the emulator, its command line, and the image. The date is not part of it, since a clone is set to
+    /// any; nor are the ports that lead into it.
+    ///
+    /// # Errors
+    ///
+    /// The machine cannot be so.
+    pub fn template_key(&self) -> Result<TemplateKey, BootError> {
+        let command = QemuCommand::new(&self.as_template().launch(Path::new("/"), Memory::Own)?);
+        let emulator = &self.emulator;
+        let changed = fs::metadata(&emulator.program).map_err(io("look at", &emulator.program))?;
+        let mut hash = Sha256::new();
+        for text in [
+            VERSION.to_string(),
+            emulator.version.clone(),
+            emulator.program.display().to_string(),
+            changed.len().to_string(),
+            format!("{:?}", changed.modified().ok()),
+            format!("{:?}", self.user),
+            command.to_string(),
+            self.image.id.clone(),
+        ] {
+            hash.update((text.len() as u64).to_le_bytes());
+            hash.update(text);
+        }
+        let mut key = [0; 16];
+        key.copy_from_slice(&hash.finalize()[..16]);
+        Ok(TemplateKey(key))
+    }
+
+    /// As its template is: of a date that is always the same, with no port of the host.
+    fn as_template(&self) -> Self {
+        let mut plan = self.clone();
+        plan.machine.date = VirtualDate::default();
+        plan.forwards = Vec::new();
+        plan
+    }
+}
+
+impl Template {
+    /// The template of that machine in `directory`, which is made if it is not there yet: that takes as long as a boot, at most
+    /// `limit`. Templates of the same machine as it was before are dropped; clones of them go on. Of several that want the same one, one makes it.
+    ///
+    /// # Errors
+    ///
+    /// The image cannot be cloned, since it has no program of ours, or it does not boot.
+    pub async fn get(plan: &Plan, directory: &Path, limit: Duration) -> Result<Self, BootError> {
+        if !plan.image.has_guest {
+            return Err(BootError::NoGuest("a clone"));
+        }
+        let key = plan.template_key()?;
+        let here = directory.join(plan.machine.name.as_str());
+        let template = Self {
+            plan: plan.clone(),
+            key,
+            directory: here.join(key.to_string()),
+        };
+        make_directory(&here, plan.user)?;
+        let _lock = lock(here.join("lock")).await?;
+        if template.directory.join("state").exists() {
+            return Ok(template);
+        }
+        clear(&here)?;
+        let making = here.join("making");
+        make_directory(&making, plan.user)?;
+        let made = template.make(&making, limit).await;
+        if made.is_err() {
+            // The error that is returned says more than one of this would.
+            let _: std::io::Result<()> = fs::remove_dir_all(&making);
+        }
+        made?;
+        fs::rename(&making, &template.directory).map_err(io("rename", &making))?;
+        Ok(template)
+    }
+
+    /// What it is known by.
+    #[must_use]
+    pub fn key(&self) -> TemplateKey {
+        self.key
+    }
+
+    async fn make(&self, making: &Path, limit: Duration) -> Result<(), BootError> {
+        let plan = self.plan.as_template();
+        let memory = Memory::Template(making.join("ram"));
+        let mut running = Running::start(&plan, making, memory).await?;
+        running.meet(limit).await?.ping().await?;
+        // The conversation ends before the machine is stopped: a clone is spoken to anew.
+        running.guest = None;
+        running.qmp.execute("stop", json!({})).await?;
+        ignore_shared(&mut running.qmp).await?;
+        let socket = making.join("outgoing");
+        let listener = UnixListener::bind(&socket).map_err(io("listen at", &socket))?;
+        if let Some(user) = plan.user {
+            let owned = std::os::unix::fs::chown(&socket, Some(user.uid), Some(user.gid));
+            owned.map_err(io("give away", &socket))?;
+        }
+        let state = making.join("state.part");
+        let saving = async {
+            let (stream, _) = listener.accept().await.map_err(io("accept at", &socket))?;
+            let file = tokio::fs::File::create(&state).await;
+            let mut file = file.map_err(io("make", &state))?;
+            let mut limited = tokio::io::AsyncReadExt::take(stream, MOST_STATE);
+            let copied = tokio::io::copy(&mut limited, &mut file).await;
+            copied.map_err(io("write", &state))?;
+            file.sync_all().await.map_err(io("write through", &state))
+        };
+        let uri = format!("unix:{}", socket.display());
+        let asked = running.qmp.execute("migrate", json!({ "uri": uri }));
+        let both = async { tokio::try_join!(saving, async { Ok::<_, BootError>(asked.await?) }) };
+        let slow = |_| BootError::State {
+            what: "kept",
+            why: format!("it was not written within {} s", SAVED.as_secs()),
+        };
+        timeout(SAVED, both).await.map_err(slow)??;
+        finished(&mut running.qmp).await?;
+        let quit = running.power_cut().await;
+        quit.map_err(io("end", "QEMU"))?;
+        fs::rename(&state, making.join("state")).map_err(io("rename", &state))?;
+        for rest in ["qmp", "console", "control", "agent", "outgoing"] {
+            // Sockets of a QEMU that has ended; whoever starts the next one makes them anew.
+            let _: std::io::Result<()> = fs::remove_file(making.join(rest));
+        }
+        Ok(())
+    }
+
+    /// Starts a clone whose sockets lie in `directory`, with the date and the ports that its plan says. It answers when this returns.
+    ///
+    /// # Errors
+    ///
+    /// It does not come up.
+    pub async fn clone_into(
+        &self,
+        directory: &Path,
+        limit: Duration,
+    ) -> Result<Running, BootError> {
+        let mut plan = self.plan.as_template();
+        plan.forwards.clone_from(&self.plan.forwards);
+        let memory = Memory::Clone(self.directory.join("ram"));
+        let mut running = Running::start(&plan, directory, memory).await?;
+        ignore_shared(&mut running.qmp).await?;
+        let socket = directory.join("incoming");
+        let uri = format!("unix:{}", socket.display());
+        running
+            .qmp
+            .execute("migrate-incoming", json!({ "uri": uri }))
+            .await?;
+        let stream = UnixStream::connect(&socket).await;
+        let mut stream = stream.map_err(io("connect to", &socket))?;
+        let path = self.directory.join("state");
+        let state = tokio::fs::File::open(&path).await;
+        let mut state = state.map_err(io("read", &path))?;
+        let copied = tokio::io::copy(&mut state, &mut stream).await;
+        copied.map_err(io("read", &path))?;
+        stream.shutdown().await.map_err(io("write to", &socket))?;
+        let end = Instant::now() + LISTENS;
+        while running.qmp.run_state().await?.is_incoming() {
+            if Instant::now() > end {
+                return Err(BootError::State {
+                    what: "taken over",
+                    why: "QEMU still waits for it".into(),
+                });
+            }
+            // There is no event for it that comes in every version.
+            sleep(Duration::from_millis(2)).await;
+        }
+        running.qmp.execute("cont", json!({})).await?;
+        running.meet(limit).await?;
+        running
+            .settle(self.plan.machine.date.unix_seconds())
+            .await?;
+        Ok(running)
+    }
+
+    /// Drops all templates of a machine; clones of them go on.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be removed.
+    pub async fn drop_all(
+        directory: &Path,
+        name: &crate::machine::MachineName,
+    ) -> Result<(), BootError> {
+        let here = directory.join(name.as_str());
+        if !here.exists() {
+            return Ok(());
+        }
+        let _lock = lock(here.join("lock")).await?;
+        clear(&here)
+    }
+}
+
+/// Memory that others share is not part of the state.
+async fn ignore_shared(qmp: &mut Qmp<UnixStream>) -> Result<(), BootError> {
+    let capability = json!({ "capability": "x-ignore-shared", "state": true });
+    let arguments = json!({ "capabilities": [capability] });
+    qmp.execute("migrate-set-capabilities", arguments).await?;
+    Ok(())
+}
+
+/// Waits until QEMU says that the state was written.
+async fn finished(qmp: &mut Qmp<UnixStream>) -> Result<(), BootError> {
+    let end = Instant::now() + SAVED;
+    loop {
+        let said = qmp.execute("query-migrate", json!({})).await?;
+        let status = said.get("status").and_then(serde_json::Value::as_str);
+        match status {
+            Some("completed") => return Ok(()),
+            Some("failed" | "cancelled") | None => {
+                let why = said.get("error-desc").and_then(serde_json::Value::as_str);
+                return Err(BootError::State {
+                    what: "kept",
+                    why: why.unwrap_or("QEMU does not say why").to_owned(),
+                });
+            }
+            Some(_) if Instant::now() > end => {
+                return Err(BootError::State {
+                    what: "kept",
+                    why: "QEMU does not come to an end with it".into(),
+                });
+            }
+            Some(_) => sleep(Duration::from_millis(2)).await,
+        }
+    }
+}
+
+/// Removes all templates of a machine, and what is left of one that was being made.
+fn clear(here: &Path) -> Result<(), BootError> {
+    for entry in fs::read_dir(here).map_err(io("read", here))? {
+        let path = entry.map_err(io("read", here))?.path();
+        if path.is_dir() {
+            match fs::remove_dir_all(&path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(io("remove", path)(error));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Waits for a lock on a file, which is made; it is let go when the file is dropped.
+pub(crate) async fn lock(path: PathBuf) -> Result<File, BootError> {
+    let locking = tokio::task::spawn_blocking(move || {
+        let file = File::create(&path).map_err(io("make", &path))?;
+        match flock(&file, FlockOperation::LockExclusive) {
+            Ok(()) => Ok(file),
+            Err(error) => Err(io("lock", path)(error.into())),
+        }
+    });
+    locking.await.expect("it does not panic")
+}

@@ -28,13 +28,6 @@ impl Architecture {
         }
     }
 
-    /// The name of the directory that libraries are in.
-    pub(crate) fn triplet(self) -> &'static str {
-        match self {
-            Self::Amd64 => "x86_64-linux-gnu",
-        }
-    }
-
     /// `e_machine` of its programs: the System V ABI's table of ELF machines.
     pub(crate) fn elf_machine(self) -> u16 {
         match self {

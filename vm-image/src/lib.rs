@@ -1,7 +1,7 @@
 //! Images of virtual build machines.
 //!
 //! An [`ImageStore`] makes images of Debian packages as a [`Recipe`] says, takes in disks of others, and keeps both. It needs neither root nor
-//! loop mounts: packages are fetched by `apt-get` into directories of the store, unpacked here, and written by `sqfstar`; the initramfs
+//! loop mounts: packages are fetched by `apt-get` into directories of the store, unpacked here, and written by `mksquashfs`; the initramfs
 //! is written here, too.
 //!
 //! ```no_run
@@ -17,18 +17,26 @@
 //!
 //! Everything here blocks.
 
+mod apt;
 mod architecture;
 mod build;
+mod compression;
+mod cpio;
+mod deb;
 mod disk;
+mod elf;
 mod error;
 mod event;
 mod image;
+mod initrd;
+mod kernel;
 mod manifest;
 mod place;
 mod recipe;
 mod spool;
 mod squashfs;
 mod store;
+mod system;
 mod tree;
 
 pub use architecture::Architecture;

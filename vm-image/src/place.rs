@@ -85,6 +85,12 @@ impl Place {
         }
     }
 
+    /// Whether it is what `/bin` or the like leads to.
+    pub(crate) fn is_merged(&self) -> bool {
+        let name = self.0.strip_prefix(b"usr/");
+        name.is_some_and(|name| MERGED.iter().any(|it| it.as_bytes() == name))
+    }
+
     /// Without the leading slash.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0

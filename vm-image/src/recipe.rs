@@ -49,6 +49,7 @@ const PACKAGES: &[&str] = &[
     "procps",          // ps, kill by name, sysctl
     "sed",             //
     "tar",             //
+    "usr-is-merged",   // what else would come in its place needs all of perl
     "util-linux",      // setsid, flock, unshare, hwclock
     "xz-utils",        //
     "zstd",            //

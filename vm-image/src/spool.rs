@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use sha2::{Digest, Sha256};
+
 /// A piece of the spool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Content {
@@ -66,6 +68,19 @@ impl Spool {
         let mut file = &self.file;
         file.seek(SeekFrom::Start(content.offset))?;
         Ok(BufReader::with_capacity(64 << 10, file.take(content.size)))
+    }
+
+    /// The SHA-256 of one content.
+    pub(crate) fn digest(&self, content: Content) -> io::Result<[u8; 32]> {
+        let mut hasher = Sha256::new();
+        let mut reader = self.open(content)?;
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            match reader.read(&mut buffer)? {
+                0 => return Ok(hasher.finalize().into()),
+                count => hasher.update(&buffer[..count]),
+            }
+        }
     }
 
     /// One content, whole, if it has at most `most` bytes.

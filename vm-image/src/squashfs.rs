@@ -1,4 +1,5 @@
-//! A tree as a squashfs, by `sqfstar`, which takes a tar from its standard input and so needs no root for owners.
+//! A tree as a squashfs, by `mksquashfs -tar`, which takes a tar from its standard input and so needs no root for owners. (`sqfstar` is
+//! the same program, but in version 4.5.1 it refuses the options of compressors.)
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -14,9 +15,9 @@ use crate::place::Place;
 use crate::spool::Spool;
 use crate::tree::{Attributes, Entry, Node, Tree};
 
-const PROGRAM: &str = "sqfstar";
+const PROGRAM: &str = "mksquashfs";
 
-/// Writes `tree` to `target`, no date later than `clamp`. The same tree gives the same bytes. `log` is a file for what `sqfstar` says.
+/// Writes `tree` to `target`, no date later than `clamp`. The same tree gives the same bytes. `log` is a file for what `mksquashfs` says.
 pub(crate) fn write(
     tree: &Tree,
     spool: &Spool,
@@ -25,24 +26,15 @@ pub(crate) fn write(
     log: &Path,
 ) -> Result<(), ImageError> {
     let said = File::create(log).map_err(at("make", log))?;
-    let time = clamp.to_string();
     let mut child = Command::new(PROGRAM)
-        .args(["-comp", "zstd", "-Xcompression-level", "3", "-b", "128K"])
-        .args(["-reproducible", "-mkfs-time", &time])
-        .args([
-            "-root-time",
-            &time,
-            "-root-mode",
-            "755",
-            "-root-uid",
-            "0",
-            "-root-gid",
-            "0",
-        ])
-        .args(["-no-xattrs", "-no-progress", "-quiet", "-exit-on-error"])
+        .arg("-")
         .arg(target)
-        // It would take its times from there.
-        .env_remove("SOURCE_DATE_EPOCH")
+        .args(["-tar", "-noappend", "-reproducible", "-b", "128K"])
+        .args(["-comp", "zstd", "-Xcompression-level", "3"])
+        .args(["-root-mode", "755", "-root-uid", "0", "-root-gid", "0"])
+        .args(["-no-xattrs", "-no-progress", "-quiet", "-exit-on-error"])
+        // The date of the file system, and the latest one in it: `-root-time` has no effect on a tar.
+        .env("SOURCE_DATE_EPOCH", clamp.to_string())
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(said)

@@ -24,8 +24,9 @@ pub use prune::Pruned;
 pub use read::Damage;
 pub use tools::ToolFile;
 
+pub(crate) use names::find_key;
 pub(crate) use publish::{Draft, digest_file};
-pub(crate) use scratch::{Scratch, lock};
+pub(crate) use scratch::{Scratch, lock, try_lock};
 
 /// Images in a directory, each known by what is in it.
 ///
@@ -168,7 +169,7 @@ impl ImageStore {
     ///
     /// # Errors
     ///
-    /// A file cannot be read, a path is none, or `sqfstar` is missing or fails.
+    /// A file cannot be read, a path is none, or `mksquashfs` is missing or fails.
     pub fn tools_disk(&self, files: &[ToolFile]) -> Result<PathBuf, ImageError> {
         tools::tools_disk(self, files)
     }

@@ -12,18 +12,18 @@ pub(crate) struct Attributes {
     pub mode: u32,
     pub uid: u32,
     pub gid: u32,
-    /// In seconds since 1970.
+    /// In seconds since 1970; whatever is later than the latest date of a disk becomes that date.
     pub mtime: u64,
 }
 
 impl Attributes {
-    /// Of a file of root's.
+    /// Of a file of root's, with the latest date.
     pub(crate) const fn root(mode: u32) -> Self {
         Self {
             mode,
             uid: 0,
             gid: 0,
-            mtime: 0,
+            mtime: u64::MAX,
         }
     }
 }

@@ -66,12 +66,14 @@ pub(super) fn link(
     sync(&directory)
 }
 
+/// The image that came of what has this key, if it is there and whole.
+pub(crate) fn find_key(store: &ImageStore, key: &str) -> Result<Option<Image>, ImageError> {
+    let id = target(store, "keys", key)?;
+    Ok(id.and_then(|id| read::open(store, id).ok()))
+}
+
 /// Where `directory/name` leads.
-pub(crate) fn target(
-    store: &ImageStore,
-    directory: &str,
-    name: &str,
-) -> Result<Option<ImageId>, ImageError> {
+fn target(store: &ImageStore, directory: &str, name: &str) -> Result<Option<ImageId>, ImageError> {
     let path = store.path(directory).join(name);
     match fs::read_link(&path) {
         Ok(to) => Ok(to

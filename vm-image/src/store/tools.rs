@@ -1,7 +1,6 @@
 //! Small disks of programs.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -9,7 +8,7 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use super::publish::sync;
-use super::{ImageStore, Scratch, digest_file};
+use super::{ImageStore, Scratch};
 use crate::error::{ImageError, at};
 use crate::place::Place;
 use crate::spool::Spool;
@@ -56,10 +55,7 @@ pub(super) fn tools_disk(store: &ImageStore, files: &[ToolFile]) -> Result<PathB
         }
         let mut source = File::open(&file.source).map_err(at("read", &file.source))?;
         let content = spool.add(&mut source).map_err(at("read", &file.source))?;
-        let attributes = Attributes {
-            mtime: DATE,
-            ..Attributes::root(file.mode & 0o7777)
-        };
+        let attributes = Attributes::root(file.mode & 0o7777);
         tree.put(place, Node::File(content), attributes);
     }
     tree.complete().map_err(|place| ImageError::Path {
@@ -84,7 +80,7 @@ pub(super) fn tools_disk(store: &ImageStore, files: &[ToolFile]) -> Result<PathB
     Ok(target)
 }
 
-/// What the disk is known by: names, modes and contents. The spool holds the contents in the order they were given.
+/// What the disk is known by: names, modes and contents.
 fn key(tree: &Tree, spool: &Spool, spooled: &Path) -> Result<String, ImageError> {
     let mut hasher = Sha256::new();
     for (place, entry) in tree.iter() {
@@ -92,23 +88,8 @@ fn key(tree: &Tree, spool: &Spool, spooled: &Path) -> Result<String, ImageError>
         hasher.update(place.bytes());
         hasher.update(entry.attributes.mode.to_le_bytes());
         if let Node::File(content) = entry.node {
-            hasher.update(content.size.to_le_bytes());
-            let mut reader = spool.open(content).map_err(at("read", spooled))?;
-            io::copy(&mut reader, &mut HashWriter(&mut hasher)).map_err(at("read", spooled))?;
+            hasher.update(spool.digest(content).map_err(at("read", spooled))?);
         }
     }
     Ok(HEXLOWER.encode(&hasher.finalize()))
-}
-
-struct HashWriter<'a>(&'a mut Sha256);
-
-impl Write for HashWriter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

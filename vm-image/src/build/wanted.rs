@@ -1,0 +1,162 @@
+//! Which packages an image is made of.
+
+use std::path::Path;
+
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
+
+use super::Lists;
+use crate::apt::{Apt, Resolved};
+use crate::error::ImageError;
+use crate::event::Event;
+use crate::manifest::Package;
+use crate::recipe::Recipe;
+use crate::store::{ImageStore, digest_file};
+
+/// Changes whenever the same packages become something else.
+const VERSION: &str = "grange image 1";
+
+/// The packages of an image.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub root: Vec<Resolved>,
+    /// Of the kernel, without what would install it.
+    pub kernel: Vec<Resolved>,
+    /// What knows where they are.
+    apt: Apt,
+    /// Whether that is the machine's lists.
+    of_machine: bool,
+}
+
+impl Wanted {
+    /// All of them, by name.
+    pub(super) fn packages(&self) -> Vec<Package> {
+        let mut packages: Vec<_> = self.all().map(|it| it.package.clone()).collect();
+        packages.sort_unstable();
+        packages.dedup();
+        packages
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Resolved> {
+        self.root.iter().chain(&self.kernel)
+    }
+}
+
+/// Finds them, by the machine's lists or by newer ones.
+pub(super) fn find(
+    store: &ImageStore,
+    scratch: &Path,
+    recipe: &Recipe,
+    lists: Lists,
+    event: &mut dyn FnMut(Event),
+) -> Result<Wanted, ImageError> {
+    if lists != Lists::Update {
+        let apt = Apt::of_machine(scratch, recipe.architecture)?;
+        let usable = apt.has_lists() || lists == Lists::Machine;
+        if usable {
+            match resolve(apt, recipe, true) {
+                Err(ImageError::UnknownPackage { .. } | ImageError::Unresolvable { .. })
+                    if lists == Lists::Auto => {}
+                result => return result,
+            }
+        }
+    }
+    let apt = Apt::with_lists(scratch, recipe.architecture, &store.path("lists"))?;
+    event(Event::UpdatingLists);
+    if let Some(said) = apt.update()? {
+        event(Event::Warning(format!(
+            "not all lists of packages could be fetched: {said}"
+        )));
+    }
+    resolve(apt, recipe, false)
+}
+
+fn resolve(apt: Apt, recipe: &Recipe, of_machine: bool) -> Result<Wanted, ImageError> {
+    let root = apt.resolve(&recipe.packages)?;
+    let mut kernel = apt.resolve(std::slice::from_ref(&recipe.kernel))?;
+    kernel.retain(|it| {
+        let name = &it.package.name;
+        // Ubuntu has the modules in packages of their own.
+        name.starts_with("linux-image-")
+            || name.starts_with("linux-modules-")
+            || *name == recipe.kernel
+    });
+    Ok(Wanted {
+        root,
+        kernel,
+        apt,
+        of_machine,
+    })
+}
+
+/// Sees that all packages are in the store. If they are not to be had any more, they are looked for anew.
+pub(super) fn fetch(
+    store: &ImageStore,
+    scratch: &Path,
+    recipe: &Recipe,
+    wanted: Wanted,
+    lists: Lists,
+    event: &mut dyn FnMut(Event),
+) -> Result<Wanted, ImageError> {
+    match get(store, &wanted, event) {
+        Ok(()) => Ok(wanted),
+        Err(ImageError::NotFetched { .. }) if wanted.of_machine && lists == Lists::Auto => {
+            let wanted = find(store, scratch, recipe, Lists::Update, event)?;
+            get(store, &wanted, event)?;
+            Ok(wanted)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn get(
+    store: &ImageStore,
+    wanted: &Wanted,
+    event: &mut dyn FnMut(Event),
+) -> Result<(), ImageError> {
+    let directory = store.path("packages");
+    let all: Vec<_> = wanted.all().cloned().collect();
+    let missing = all.iter().filter(|it| !directory.join(&it.file).exists());
+    event(Event::Resolved {
+        packages: all.len(),
+        bytes: missing.map(|it| it.size).sum(),
+    });
+    wanted.apt.fetch(&all, &directory, &mut |share| {
+        event(Event::Fetching { share });
+    })
+}
+
+/// What an image is known by before it is made: all that goes into it, but not its name.
+pub(super) fn key(recipe: &Recipe, guest: &[u8], wanted: &Wanted) -> Result<String, ImageError> {
+    let mut hasher = Sha256::new();
+    // Each after its length, so that no two lists are the same bytes.
+    let mut add = |bytes: &[u8]| {
+        hasher.update((bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    };
+    add(VERSION.as_bytes());
+    add(recipe.architecture.as_str().as_bytes());
+    add(&recipe.clamp.to_le_bytes());
+    add(guest);
+    for resolved in [&wanted.root, &wanted.kernel] {
+        add(&resolved.len().to_le_bytes());
+        for it in resolved {
+            add(it.package.sha256.as_bytes());
+        }
+    }
+    for list in [&recipe.modules, &recipe.leave_out] {
+        add(&list.len().to_le_bytes());
+        for it in list {
+            add(it.as_bytes());
+        }
+    }
+    for file in &recipe.files {
+        let (_, sha256) = digest_file(&file.source)?;
+        add(file.path.as_bytes());
+        add(&sha256);
+        for number in [file.mode, file.uid, file.gid] {
+            add(&number.to_le_bytes());
+        }
+    }
+    Ok(HEXLOWER.encode(&hasher.finalize()))
+}

@@ -1,0 +1,205 @@
+//! Modules, and what they depend on.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+
+use crate::compression::Compression;
+use crate::elf::Elf;
+use crate::error::ImageError;
+use crate::spool::{Content, Spool};
+use crate::tree::{Node, Tree};
+
+/// Bytes of a module. The largest, drivers of graphics cards, have some 20 MiB.
+const MOST_BYTES: u64 = 128 << 20;
+
+/// A module, ready to be loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Module {
+    /// With `_` in place of `-`.
+    pub name: String,
+    pub content: Vec<u8>,
+}
+
+/// The modules of a kernel's packages.
+struct Modules<'a> {
+    spool: &'a Spool,
+    release: &'a str,
+    files: BTreeMap<String, (Content, Compression)>,
+    /// Those that are in the kernel itself.
+    builtin: BTreeSet<String>,
+}
+
+/// The modules `wanted` of the kernel `release` and those that they depend on, each after all that it depends on.
+pub(crate) fn closure(
+    tree: &Tree,
+    spool: &Spool,
+    release: &str,
+    wanted: &[String],
+) -> Result<Vec<Module>, ImageError> {
+    let base = format!("/usr/lib/modules/{release}/");
+    let mut files = BTreeMap::new();
+    for (place, entry) in tree.iter() {
+        let Node::File(content) = entry.node else {
+            continue;
+        };
+        let file = String::from_utf8_lossy(place.name()).into_owned();
+        let Some((name, rest)) = file.split_once(".ko") else {
+            continue;
+        };
+        let compression = match rest {
+            "" => Some(Compression::None),
+            rest => Compression::of_name(rest),
+        };
+        if let Some(compression) = compression.filter(|_| place.to_string().starts_with(&base)) {
+            files.insert(plain(name), (content, compression));
+        }
+    }
+    let builtin = match tree.file(&format!("{base}modules.builtin")) {
+        None => BTreeSet::new(),
+        Some(content) => {
+            let text = spool.read(content, MOST_BYTES).unwrap_or_default();
+            let text = String::from_utf8_lossy(&text);
+            let names = text
+                .lines()
+                .filter_map(|line| line.rsplit('/').next()?.strip_suffix(".ko"));
+            names.map(plain).collect()
+        }
+    };
+    let modules = Modules {
+        spool,
+        release,
+        files,
+        builtin,
+    };
+    let mut order = Vec::new();
+    let mut begun = BTreeSet::new();
+    for name in wanted {
+        modules.add(&plain(name), &mut begun, &mut order)?;
+    }
+    Ok(order)
+}
+
+impl Modules<'_> {
+    fn add(
+        &self,
+        name: &str,
+        begun: &mut BTreeSet<String>,
+        order: &mut Vec<Module>,
+    ) -> Result<(), ImageError> {
+        if self.builtin.contains(name) || !begun.insert(name.to_owned()) {
+            return Ok(());
+        }
+        let unknown = || ImageError::UnknownModule {
+            module: name.to_owned(),
+            kernel: self.release.to_owned(),
+        };
+        let (content, compression) = self.files.get(name).ok_or_else(unknown)?;
+        let bad = |what: &str| ImageError::BadPackage {
+            package: format!("with the kernel {}", self.release),
+            what: format!("its module {name} {what}"),
+        };
+        let mut bytes = Vec::new();
+        let read = self.spool.open(*content).and_then(|file| {
+            let reader = compression.open(file)?;
+            reader.take(MOST_BYTES).read_to_end(&mut bytes)
+        });
+        read.map_err(|_| bad("cannot be unpacked"))?;
+        let info = Elf::new(&bytes).and_then(|elf| elf.section(b".modinfo"));
+        let info = info.ok_or_else(|| bad("is no module"))?;
+        for dependency in depends(info) {
+            self.add(&dependency, begun, order)?;
+        }
+        order.push(Module {
+            name: name.to_owned(),
+            content: bytes,
+        });
+        Ok(())
+    }
+}
+
+/// What `depends=` says.
+fn depends(info: &[u8]) -> Vec<String> {
+    let mut names = Vec::new();
+    for field in info.split(|&it| it == 0) {
+        let text = String::from_utf8_lossy(field);
+        if let Some(list) = text.strip_prefix("depends=") {
+            names.extend(list.split(',').filter(|it| !it.is_empty()).map(plain));
+        }
+    }
+    names
+}
+
+/// The kernel does not tell `-` from `_` in names of modules.
+fn plain(name: &str) -> String {
+    name.replace('-', "_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::elf::tests::elf;
+    use crate::place::Place;
+    use crate::tree::Attributes;
+
+    fn module(depends: &str) -> Vec<u8> {
+        let info = format!("license=GPL\0depends={depends}\0name=x\0");
+        elf(1, 1, b".modinfo", info.as_bytes())
+    }
+
+    fn order(files: &[(&str, Vec<u8>)], wanted: &[&str]) -> Result<Vec<String>, ImageError> {
+        let directory = tempfile::tempdir().unwrap();
+        let mut spool = Spool::new(&directory.path().join("spool"), 1 << 20).unwrap();
+        let mut tree = Tree::default();
+        for (path, bytes) in files {
+            let content = spool.add_bytes(bytes).unwrap();
+            let place = Place::absolute(&format!("/lib/modules/1.0/{path}")).unwrap();
+            tree.put(place, Node::File(content), Attributes::root(0o644));
+        }
+        let wanted: Vec<_> = wanted.iter().map(|it| (*it).to_owned()).collect();
+        let modules = closure(&tree, &spool, "1.0", &wanted)?;
+        Ok(modules.into_iter().map(|it| it.name).collect())
+    }
+
+    #[test]
+    fn each_comes_after_what_it_depends_on() {
+        let files = [
+            ("kernel/virtio-pci.ko", module("virtio_ring,virtio")),
+            ("kernel/virtio.ko", module("")),
+            (
+                "kernel/virtio_ring.ko.zst",
+                zstd::encode_all(&module("virtio")[..], 1).unwrap(),
+            ),
+            ("kernel/other.ko", module("virtio")),
+        ];
+        let found = order(&files, &["virtio_pci", "virtio", "other"]).unwrap();
+        assert_eq!(found, ["virtio", "virtio_ring", "virtio_pci", "other"]);
+    }
+
+    #[test]
+    fn what_is_built_in_is_not_loaded_and_what_is_unknown_is_told() {
+        let files = [
+            (
+                "modules.builtin",
+                b"kernel/drivers/char/hw_random/rng-core.ko\n".to_vec(),
+            ),
+            ("kernel/virtio-rng.ko", module("rng_core")),
+        ];
+        assert_eq!(
+            order(&files, &["virtio_rng", "rng-core"]).unwrap(),
+            ["virtio_rng"]
+        );
+        let error = order(&files, &["virtio_rng", "nothing"]).unwrap_err();
+        assert_eq!(error.to_string(), "the kernel 1.0 has no module nothing");
+    }
+
+    #[test]
+    fn circles_and_damage_end() {
+        let files = [
+            ("a.ko", module("b")),
+            ("b.ko", module("a")),
+            ("c.ko", b"no ELF".to_vec()),
+        ];
+        assert_eq!(order(&files, &["a"]).unwrap(), ["b", "a"]);
+        assert!(order(&files, &["c"]).is_err());
+    }
+}

@@ -25,6 +25,8 @@ pub enum Exit {
     Unavailable,
     /// The configuration or the machine does not allow it.
     Config,
+    /// As a command of the user's did, in a virtual machine.
+    Command(u8),
 }
 
 impl From<Exit> for ExitCode {
@@ -38,6 +40,7 @@ impl From<Exit> for ExitCode {
             Exit::Usage => 64,
             Exit::Unavailable => 69,
             Exit::Config => 78,
+            Exit::Command(code) => code,
         })
     }
 }

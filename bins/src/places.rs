@@ -35,6 +35,12 @@ pub fn coordinator_state() -> PathBuf {
     }
 }
 
+/// Where virtual machines that this user makes are kept.
+#[must_use]
+pub fn vm_state() -> PathBuf {
+    coordinator_state().join("vm")
+}
+
 /// Where `grange demo` keeps its state.
 #[must_use]
 pub fn demo_state() -> PathBuf {

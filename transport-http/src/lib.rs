@@ -57,7 +57,8 @@ mod unix;
 
 pub use address::{ListenAddress, ParseListenAddressError};
 pub use client::{
-    ClientConfig, ConnectError, CoordinatorUrl, HttpEndpoint, HttpVersion, ParseUrlError,
+    ClientConfig, ConnectError, CoordinatorUrl, Dialed, Dialer, HttpEndpoint, HttpVersion,
+    ParseUrlError,
 };
 pub use codec::{
     MEDIA_TYPE, answer_has_body, decode_message, decode_reply, encode_message, encode_reply,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use grange_derivation::StorePath;
 use grange_model::{BuildId, BuildState};
 
@@ -60,6 +60,10 @@ pub struct BuildOptions {
     /// What the agent must offer; may be given several times
     #[arg(long, value_name = "K=V", value_parser = parse_key_value)]
     pub requires: Vec<KeyValue>,
+    /// `auto`: derivations that are in a trap (`grange traps list`) require the environment in which they still build; it counts for
+    /// those that are given, not for what they need [default: none]
+    #[arg(long, value_name = "E")]
+    pub environment: Option<EnvironmentArg>,
     /// What it uses up while it runs, such as cores=4, memory=16G or licence=1; may be given several times [default: as
     /// builds of that name did before]
     #[arg(long = "resource", value_name = "NAME=AMOUNT", value_parser = parse_resource)]
@@ -82,6 +86,15 @@ pub struct BuildOptions {
     /// Where the items lie that belong in the store, if not beside the derivations
     #[arg(long, value_name = "DIR")]
     pub store: Option<PathBuf>,
+}
+
+/// Where to build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EnvironmentArg {
+    /// Where it still builds
+    Auto,
+    /// Anywhere
+    None,
 }
 
 /// A derivation's file, or a build.

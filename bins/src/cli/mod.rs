@@ -9,11 +9,13 @@ mod local;
 mod simulate;
 mod substitutes;
 mod values;
+mod vm;
 
 pub use agents::{AgentAction, AgentArgs, AgentNew, AgentsCommand, PasswordCommand};
 pub use artifacts::{ArtifactsCommand, ArtifactsPrune};
 pub use build::{
-    BuildAction, BuildArgs, BuildOptions, BuildsCommand, BuildsEta, BuildsList, FetchArgs, Target,
+    BuildAction, BuildArgs, BuildOptions, BuildsCommand, BuildsEta, BuildsList, EnvironmentArg,
+    FetchArgs, Target,
 };
 pub use history::HistoryCommand;
 pub use keys::KeyCommand;
@@ -24,6 +26,11 @@ pub use simulate::SimulateArgs;
 pub use substitutes::{CheckArgs, SubstitutesCommand};
 pub use values::{
     KeyValue, Resource, parse_hundredths, parse_key_value, parse_resource, resources, tags,
+};
+
+pub use vm::{
+    AcceleratorArg, ImageBuild, ImageCommand, ImageImport, TrapsArgs, TrapsCommand, VmAgent,
+    VmArgs, VmCommand, VmCreate, VmRun, VmSsh, VmStart, VmStarting,
 };
 
 use std::path::PathBuf;
@@ -137,6 +144,12 @@ pub enum Command {
         after_help = "Example:\n  grange substitutes check ./hello.drv --url http://farm:8746/guix --key ./guix.pub"
     )]
     Substitutes(SubstitutesCommand),
+    /// Virtual build machines: a chosen date, processor and kernel (no coordinator is needed but for `agent`)
+    #[command(after_help = "Example:\n  grange vm create past --date 2020-01-01")]
+    Vm(VmArgs),
+    /// Look at what no longer builds as it did, and where it still does (no coordinator is needed)
+    #[command(after_help = "Example:\n  grange traps check ./openssl.drv")]
+    Traps(TrapsArgs),
     /// Run a farm in virtual time, and compare policies (no coordinator is needed)
     Simulate(SimulateArgs),
     /// Run a whole farm in this process and build a graph of real derivations with it

@@ -20,6 +20,8 @@ mod show;
 mod simulate;
 mod submit;
 mod substitutes;
+mod traps;
+mod vm;
 mod wait;
 mod why;
 

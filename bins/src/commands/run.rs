@@ -7,7 +7,7 @@ use clap::error::ErrorKind;
 
 use super::{
     agents, artifacts, build, builds, completions, derivation, fetch, history, key, man, nar,
-    simulate, substitutes,
+    simulate, substitutes, traps, vm,
 };
 use crate::cli::{Cli, Command};
 use crate::failure::{self, Exit};
@@ -53,6 +53,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Nar(command) => return nar::run(command, output),
         Command::Key(command) => return key::run(command, output),
         Command::Simulate(args) => return simulate::run(&args, output),
+        Command::Traps(args) => return traps::run(&args, output),
         Command::Completions(args) => return completions::run(&args),
         Command::Man(args) => return man::run(&args, output),
         _ => {}
@@ -71,10 +72,12 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
             Command::Fetch(args) => fetch::run(&cli.global, args, output).await,
             Command::Substitutes(command) => substitutes::run(command, output).await,
             Command::Demo(args) => demo::run(args, output).await,
+            Command::Vm(args) => vm::run(&cli.global, args, output).await,
             Command::Derivation(_)
             | Command::Nar(_)
             | Command::Key(_)
             | Command::Simulate(_)
+            | Command::Traps(_)
             | Command::Completions(_)
             | Command::Man(_) => Ok(Exit::Done),
         }

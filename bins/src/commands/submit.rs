@@ -8,12 +8,13 @@ use grange_coordinator::client::{Client, DirectorySource, Progress};
 use grange_derivation::{StoreDir, StorePath};
 use grange_interfaces::Refusal;
 use grange_interfaces::message::{BuildRequest, Submission};
-use grange_model::{BuildId, BuildState};
+use grange_model::{BuildId, BuildState, Tags};
+use grange_vm::traps::{Catalogue, Package};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{resolve, wait};
-use crate::cli::{BuildOptions, Global, resources, tags};
+use super::{resolve, traps, wait};
+use crate::cli::{BuildOptions, EnvironmentArg, Global, resources, tags};
 use crate::connect::connect;
 use crate::durations::milliseconds;
 use crate::failure::{self, Exit};
@@ -104,18 +105,25 @@ async fn submit(
     options: &BuildOptions,
     output: Output,
 ) -> anyhow::Result<Vec<(BuildId, StorePath, Submission)>> {
-    let requests = builds.iter().map(|(id, path)| BuildRequest {
-        id: *id,
-        derivation: path.to_string(),
-        priority: options.priority,
-        tags: tags(&options.tags),
-        requires: tags(&options.requires),
-        resources: resources(&options.resources),
-        timeout_ms: options.timeout.map(milliseconds),
-        max_silent_ms: options.max_silent.map(milliseconds),
-        again: options.again,
-        no_inputs: options.no_inputs,
-    });
+    let mut needed = Vec::new();
+    for (_, path) in &builds {
+        needed.push(requires(path, options)?);
+    }
+    let requests = builds
+        .iter()
+        .zip(needed)
+        .map(|((id, path), requires)| BuildRequest {
+            id: *id,
+            derivation: path.to_string(),
+            priority: options.priority,
+            tags: tags(&options.tags),
+            requires,
+            resources: resources(&options.resources),
+            timeout_ms: options.timeout.map(milliseconds),
+            max_silent_ms: options.max_silent.map(milliseconds),
+            again: options.again,
+            no_inputs: options.no_inputs,
+        });
     let uploading = Uploading::new(!output.is_json());
     let report = |progress: &Progress| uploading.show(progress);
     let submitted = client
@@ -128,6 +136,26 @@ async fn submit(
         .zip(answers)
         .map(|((id, path), answer)| (id, path, answer))
         .collect())
+}
+
+/// What the agent must offer: what was said, and the environment in which it still builds.
+fn requires(path: &StorePath, options: &BuildOptions) -> anyhow::Result<Tags> {
+    let mut requires = tags(&options.requires);
+    if options.environment == Some(EnvironmentArg::Auto) {
+        let name = path.name().trim_end_matches(".drv");
+        let package = Package::of(name);
+        let environment = Catalogue::shipped().environment(&package, traps::now())?;
+        if !environment.is_any() {
+            note(&format!(
+                "{name} is in a trap: it is built in {environment}"
+            ));
+        }
+        for (key, value) in environment.tags() {
+            // What was said counts more.
+            requires.entry(key.to_owned()).or_insert(value);
+        }
+    }
+    Ok(requires)
 }
 
 fn tell(

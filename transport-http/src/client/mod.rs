@@ -3,6 +3,7 @@
 mod answer;
 mod config;
 mod connect;
+mod dialer;
 mod endpoint;
 mod errors;
 mod pool;
@@ -12,5 +13,6 @@ mod url;
 
 pub use config::{ClientConfig, HttpVersion};
 pub use connect::ConnectError;
+pub use dialer::{Dialed, Dialer};
 pub use endpoint::HttpEndpoint;
 pub use url::{CoordinatorUrl, ParseUrlError};

@@ -3,6 +3,7 @@
 mod attach;
 mod error;
 mod keys;
+mod lend;
 mod machines;
 mod serve;
 mod status;
@@ -10,6 +11,7 @@ mod status;
 pub use attach::CONSOLE_SOCKET;
 pub use error::HomeError;
 pub use keys::{KeyFiles, KeyOptions};
+pub use lend::Lent;
 pub use machines::{Home, MachineHome};
 pub use serve::{ServeOptions, Served};
 pub use status::{State, Status};

@@ -36,12 +36,9 @@ pub struct VirtualBuildMachine {
     /// How many processors. Default: 4.
     #[serde(default = "default_cpu_count")]
     pub cpu_count: u32,
-    /// How much memory, in MiB. Default: 2,048. What is written in the guest counts, too, unless it has a disk.
+    /// How much memory, in MiB. Default: 2,048. What is written in the guest counts, too.
     #[serde(default = "default_memory")]
     pub memory: u64,
-    /// How large its disk for builds is, in bytes. Default: none; builds then take memory.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub disk_size: Option<u64>,
     /// When it begins, each time it starts. Default: 2020-01-01.
     #[serde(default)]
     pub date: VirtualDate,
@@ -115,7 +112,6 @@ impl VirtualBuildMachine {
             cpu: None,
             cpu_count: default_cpu_count(),
             memory: default_memory(),
-            disk_size: None,
             date: VirtualDate::default(),
             forwards: None,
             systems: default_systems(),

@@ -31,8 +31,13 @@
 
 #[cfg(feature = "client")]
 pub mod client;
+mod machine;
+mod main_program;
 mod mux;
 mod names;
 pub mod protocol;
+mod server;
+mod sys;
 
+pub use main_program::guest_main;
 pub use names::{CONTROL_PORT, RELAY_PORT};

@@ -1,3 +1,5 @@
 //! What runs in a virtual build machine.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    grange_guest::guest_main()
+}

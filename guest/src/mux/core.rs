@@ -277,19 +277,6 @@ impl Mux {
         }
     }
 
-    /// Ready when there is nothing to be sent.
-    pub(crate) fn is_idle(&self) -> bool {
-        let core = self.lock();
-        core.ended.is_some() || (core.control.is_empty() && core.ready.is_empty())
-    }
-
-    /// Whether the stream goes on.
-    pub(crate) fn is_open(&self, stream: u32) -> bool {
-        let core = self.lock();
-        let found = core.streams.get(&stream);
-        core.ended.is_none() && found.is_some_and(|found| found.over.is_none())
-    }
-
     /// Has done with a stream, if it is not over: whoever still reads or writes is told so.
     pub(crate) fn close(&self, stream: u32) {
         self.lock().close(stream);
@@ -444,6 +431,7 @@ impl Core {
             && found.outbound.iter().all(Outbound::is_empty)
             && let Some(answer) = found.conclusion.take()
         {
+            found.end(Over::Finished);
             self.streams.remove(&stream);
             self.send(Frame::new(Kind::Answer, stream, answer));
         }
@@ -495,7 +483,8 @@ impl Core {
 
     fn end(&mut self, ended: Ended) {
         self.ended = Some(ended);
-        self.control.clear();
+        // Whoever said hello can only hear why it is over after the answer.
+        self.control.retain(|frame| frame.kind == Kind::Welcome);
         self.ready.clear();
         wake(&mut self.transmit_waker);
         for stream in self.streams.values_mut() {

@@ -1,0 +1,167 @@
+//! What a host asks for on the control port.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::process::Signal;
+use rustix::time::{ClockId, Timespec, clock_settime};
+
+use super::children::{Children, Programs};
+use super::link::{Service, conversation};
+use super::power::Power;
+use super::{exec, files};
+use crate::mux::{Mode, Mux, Opened, Side};
+use crate::protocol::{Answer, Exec, Frame, Kind, MAX_SEED, MIN_SEED, Request, Turn};
+use crate::sys;
+
+/// Does what a host asks for.
+#[derive(Debug)]
+pub(crate) struct Control {
+    children: Arc<Children>,
+    programs: Arc<Programs>,
+    power: Power,
+    /// The stream whose answer is the last thing sent; 0 for none.
+    last: AtomicU32,
+}
+
+impl Control {
+    /// Nobody else in this process may have children from here on.
+    pub(crate) fn start(power: Power) -> io::Result<Arc<Self>> {
+        Ok(Arc::new(Self {
+            children: Children::start()?,
+            programs: Arc::default(),
+            power,
+            last: AtomicU32::new(0),
+        }))
+    }
+
+    /// Kills all programs.
+    pub(crate) fn kill_all(&self) {
+        self.children.kill_all();
+    }
+
+    /// Does what is done at once; the rest, in threads.
+    fn answer(&self, mux: &Arc<Mux>, stream: u32, request: Request) -> Option<Answer> {
+        let answer = match request {
+            Request::Ping => Answer::Done,
+            Request::Exec(exec) => return self.exec(mux, stream, &exec),
+            Request::Put(put) => {
+                return thread(mux, stream, move |mux| files::put(mux, stream, &put));
+            }
+            Request::Get { path } => {
+                return thread(mux, stream, move |mux| files::get(mux, stream, &path));
+            }
+            Request::Kill { stream, signal } => self.kill(stream, signal),
+            Request::Seed { bytes } => seed(&bytes),
+            Request::Clock { unix_ms } => set_clock(unix_ms),
+            Request::PowerOff => {
+                self.kill_all();
+                self.last.store(stream, Ordering::Relaxed);
+                Answer::Done
+            }
+        };
+        Some(answer)
+    }
+
+    fn exec(&self, mux: &Arc<Mux>, stream: u32, exec: &Exec) -> Option<Answer> {
+        exec::start(mux, stream, exec, &self.children, &self.programs).err()
+    }
+
+    fn kill(&self, stream: u32, signal: i32) -> Answer {
+        let Some(signal) = Signal::from_named_raw(signal) else {
+            return Answer::failed(Turn::Caller, format_args!("there is no signal {signal}"));
+        };
+        let Some(pid) = self.programs.get(stream) else {
+            return Answer::failed(Turn::Caller, "no program was started there");
+        };
+        match self.children.kill(pid, signal) {
+            Ok(()) => Answer::Done,
+            Err(error) => Answer::failed(Turn::Caller, format_args!("cannot kill it: {error}")),
+        }
+    }
+}
+
+impl Service for Control {
+    fn begin(&self, welcome: Frame) -> Arc<Mux> {
+        self.kill_all();
+        self.programs.clear();
+        self.last.store(0, Ordering::Relaxed);
+        conversation(Side::Accepter, Mode::Control, welcome)
+    }
+
+    fn open(&self, mux: &Arc<Mux>, opened: Opened) {
+        let stream = opened.stream;
+        let answer = match serde_json::from_slice(&opened.request) {
+            Ok(request) => self.answer(mux, stream, request),
+            Err(error) => Some(Answer::failed(
+                Turn::Caller,
+                format_args!("the request cannot be read: {error}"),
+            )),
+        };
+        if let Some(answer) = answer {
+            conclude(mux, stream, &answer);
+        }
+    }
+
+    fn sent(&self, frame: &Frame) {
+        if frame.kind == Kind::Answer && frame.stream == self.last.load(Ordering::Relaxed) {
+            self.power.off();
+        }
+    }
+}
+
+/// Works on a stream in a thread of its own.
+fn thread(
+    mux: &Arc<Mux>,
+    stream: u32,
+    work: impl FnOnce(&Mux) -> Answer + Send + 'static,
+) -> Option<Answer> {
+    let theirs = Arc::clone(mux);
+    let started = exec::spawn("file", move || {
+        let answer = work(&theirs);
+        // What was sent before a failure is not the whole file, but the answer says so.
+        conclude(&theirs, stream, &answer);
+    });
+    let error = started.err()?;
+    Some(Answer::failed(
+        Turn::Operator,
+        format_args!("cannot start a thread: {error}"),
+    ))
+}
+
+fn conclude(mux: &Mux, stream: u32, answer: &Answer) {
+    // Nothing in it cannot be written.
+    mux.conclude(stream, serde_json::to_vec(answer).unwrap_or_default());
+}
+
+fn seed(bytes: &[u8]) -> Answer {
+    if !(MIN_SEED..=MAX_SEED).contains(&bytes.len()) {
+        let reason = format!("a seed has from {MIN_SEED} to {MAX_SEED} bytes");
+        return Answer::failed(Turn::Caller, reason);
+    }
+    let random = OpenOptions::new().write(true).open("/dev/urandom");
+    match random.and_then(|random| sys::add_entropy(random.as_fd(), bytes)) {
+        Ok(()) => Answer::Done,
+        Err(error) => Answer::failed(Turn::Operator, format_args!("cannot seed: {error}")),
+    }
+}
+
+fn set_clock(unix_ms: i64) -> Answer {
+    let time = Timespec {
+        tv_sec: unix_ms.div_euclid(1000),
+        tv_nsec: unix_ms.rem_euclid(1000) * 1_000_000,
+    };
+    match clock_settime(ClockId::Realtime, time) {
+        Ok(()) => Answer::Done,
+        Err(rustix::io::Errno::INVAL) => {
+            Answer::failed(Turn::Caller, "the clock cannot show that time")
+        }
+        Err(error) => Answer::failed(
+            Turn::Operator,
+            format_args!("cannot set the clock: {error}"),
+        ),
+    }
+}

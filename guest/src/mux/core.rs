@@ -124,6 +124,7 @@ impl Mux {
     }
 
     /// Closes all streams. When that was sent, there is nothing more to be sent.
+    #[cfg(feature = "client")]
     pub(crate) fn drain(&self) {
         let mut core = self.lock();
         core.draining = true;
@@ -135,6 +136,7 @@ impl Mux {
     }
 
     /// Why the conversation is over, if it is.
+    #[cfg(feature = "client")]
     pub(crate) fn ended(&self) -> Option<Ended> {
         self.lock().ended.clone()
     }

@@ -18,6 +18,7 @@ pub(crate) enum Ended {
     Broken(String),
     #[error("the other end takes nothing, but wants answers")]
     Flood,
+    #[cfg(feature = "client")]
     #[error("the connection was dropped here")]
     Dropped,
 }

@@ -9,6 +9,8 @@ mod ended;
 mod stream;
 mod wait;
 
-pub(crate) use self::core::{MAX_STREAMS, Mode, Mux, Opened, Side};
+#[cfg(feature = "client")]
+pub(crate) use self::core::MAX_STREAMS;
+pub(crate) use self::core::{Mode, Mux, Opened, Side};
 pub(crate) use ended::Ended;
 pub(crate) use wait::wait;

@@ -3,6 +3,8 @@
 mod ar;
 mod control;
 mod merge;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};

@@ -160,3 +160,75 @@ pub(super) fn key(recipe: &Recipe, guest: &[u8], wanted: &Wanted) -> Result<Stri
     }
     Ok(HEXLOWER.encode(&hasher.finalize()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::recipe::ExtraFile;
+
+    fn resolved(sha256: &str) -> Resolved {
+        Resolved {
+            package: Package {
+                name: "a".to_owned(),
+                version: "1".to_owned(),
+                sha256: sha256.to_owned(),
+            },
+            file: "a_1_all.deb".to_owned(),
+            size: 1,
+        }
+    }
+
+    #[test]
+    fn the_key_is_that_of_all_that_goes_into_an_image() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        fs::write(&file, "one").unwrap();
+        let mut recipe = Recipe::debian("x".parse().unwrap());
+        recipe.files.push(ExtraFile {
+            path: "/etc/x".to_owned(),
+            source: file.clone(),
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+        });
+        let apt = || Apt::of_machine(directory.path(), recipe.architecture).unwrap();
+        let wanted = |root: &[&str], kernel: &[&str]| Wanted {
+            root: root.iter().map(|it| resolved(it)).collect(),
+            kernel: kernel.iter().map(|it| resolved(it)).collect(),
+            apt: apt(),
+            of_machine: true,
+        };
+        let plain = wanted(&["1", "2"], &["3"]);
+        let first = key(&recipe, b"guest", &plain).unwrap();
+        let mut other = recipe.clone();
+        other.name = "y".parse().unwrap();
+        assert_eq!(key(&other, b"guest", &plain).unwrap(), first);
+
+        let mut keys = vec![
+            first,
+            key(&recipe, b"other guest", &plain).unwrap(),
+            key(&recipe, b"guest", &wanted(&["1"], &["2", "3"])).unwrap(),
+            key(&recipe, b"guest", &wanted(&["1", "3"], &["2"])).unwrap(),
+        ];
+        let changes: [&dyn Fn(&mut Recipe); 5] = [
+            &|it| it.clamp += 1,
+            &|it| it.files[0].mode = 0o600,
+            &|it| it.files[0].path.push('y'),
+            &|it| it.modules.push("9p".to_owned()),
+            &|it| it.leave_out.push("9p".to_owned()),
+        ];
+        for change in changes {
+            let mut changed = recipe.clone();
+            change(&mut changed);
+            keys.push(key(&changed, b"guest", &plain).unwrap());
+        }
+        fs::write(&file, "two").unwrap();
+        keys.push(key(&recipe, b"guest", &plain).unwrap());
+        let count = keys.len();
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!(keys.len(), count);
+    }
+}

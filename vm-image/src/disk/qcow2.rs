@@ -14,7 +14,10 @@ pub(super) enum Problem {
 impl From<io::Error> for Problem {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::UnexpectedEof => Self::Bad("a qcow2 that ends early".to_owned()),
+            // The second: it leads to where no file has anything.
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput => {
+                Self::Bad("a qcow2 that ends early".to_owned())
+            }
             _ => Self::Io(error),
         }
     }

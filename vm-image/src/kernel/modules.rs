@@ -9,6 +9,14 @@ use crate::error::ImageError;
 use crate::spool::{Content, Spool};
 use crate::tree::{Node, Tree};
 
+/// Algorithms that modules ask for by name when they start (`softdep=`), and what has them: that is in no module's `depends=`, and which
+/// module is called how else only `depmod` finds out, of all of them.
+const ALGORITHMS: &[(&str, &str)] = &[
+    ("crc32", "crc32_generic"),
+    ("crc32c", "crc32c_generic"),
+    ("crct10dif", "crct10dif_generic"),
+];
+
 /// Bytes of a module. The largest, drivers of graphics cards, have some 20 MiB.
 const MOST_BYTES: u64 = 128 << 20;
 
@@ -109,6 +117,9 @@ impl Modules<'_> {
         for dependency in depends(info) {
             self.add(&dependency, begun, order)?;
         }
+        for name in wishes(info).filter(|name| self.files.contains_key(name)) {
+            self.add(&name, begun, order)?;
+        }
         order.push(Module {
             name: name.to_owned(),
             content: bytes,
@@ -127,6 +138,22 @@ fn depends(info: &[u8]) -> Vec<String> {
         }
     }
     names
+}
+
+/// What `softdep=` says has to come before, if it is there.
+fn wishes(info: &[u8]) -> impl Iterator<Item = String> {
+    let fields = info.split(|&it| it == 0).map(String::from_utf8_lossy);
+    let lists = fields.filter_map(|field| {
+        let list = field.strip_prefix("softdep=pre:")?;
+        Some(list.split("post:").next().unwrap_or(list).to_owned())
+    });
+    let names: Vec<_> = lists
+        .flat_map(|list| list.split_whitespace().map(plain).collect::<Vec<_>>())
+        .collect();
+    names.into_iter().map(|name| {
+        let known = ALGORITHMS.iter().find(|(algorithm, _)| *algorithm == name);
+        known.map_or(name, |(_, module)| (*module).to_owned())
+    })
 }
 
 /// The kernel does not tell `-` from `_` in names of modules.
@@ -190,6 +217,18 @@ mod tests {
         );
         let error = order(&files, &["virtio_rng", "nothing"]).unwrap_err();
         assert_eq!(error.to_string(), "the kernel 1.0 has no module nothing");
+    }
+
+    #[test]
+    fn what_a_module_asks_for_by_name_comes_before_it() {
+        let info = b"depends=\0softdep=pre: crc32c missing post: later\0";
+        let files = [
+            ("libcrc32c.ko", elf(1, 1, b".modinfo", info)),
+            ("crc32c_generic.ko", module("")),
+            ("later.ko", module("")),
+        ];
+        let found = order(&files, &["libcrc32c"]).unwrap();
+        assert_eq!(found, ["crc32c_generic", "libcrc32c"]);
     }
 
     #[test]

@@ -128,7 +128,7 @@ impl MachineHome {
                 choose_accelerator(&plan, directory, &cache).await?
             }
         };
-        plan.accelerator = choice.accelerator;
+        plan.accelerate(choice.accelerator);
         Ok((plan, choice))
     }
 

@@ -262,6 +262,7 @@ impl Line {
         if let Some(initrd) = initrd {
             self.add("-initrd", initrd);
         }
+        let hostname = format!("grange.hostname={}", launch.name);
         let always = match &launch.system.boot {
             crate::guest_system::BootWay::Kernel { arguments } => arguments.as_str(),
             crate::guest_system::BootWay::Disk => "",
@@ -269,7 +270,7 @@ impl Line {
         // systemd sets a clock that is older than itself forward, unless it is told the time.
         let micros = launch.date.unix_seconds().saturating_mul(1_000_000);
         let clock = format!("systemd.clock_usec={micros}");
-        let parts = [always, arguments, &clock];
+        let parts = [always, arguments, &hostname, &clock];
         let parts = parts.iter().filter(|part| !part.is_empty());
         let all: Vec<&str> = parts.copied().collect();
         self.add("-append", all.join(" "));

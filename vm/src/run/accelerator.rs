@@ -12,6 +12,7 @@ use super::plan::Plan;
 use super::running::Running;
 use crate::qemu::{Accelerator, Boot};
 
+const DEVICE: &str = "/dev/kvm";
 /// A trial boot with KVM is over within this time, where KVM is what it should be: it takes less than a second.
 const TRIAL: Duration = Duration::from_secs(5);
 
@@ -58,8 +59,7 @@ pub async fn choose_accelerator(
     {
         return Ok(tcg("the guest's processor is not of the host's kind"));
     }
-    let device = Path::new("/dev/kvm");
-    if let Err(error) = OpenOptions::new().read(true).write(true).open(device) {
+    if let Err(error) = OpenOptions::new().read(true).write(true).open(DEVICE) {
         return Ok(tcg(format!("/dev/kvm cannot be opened: {error}")));
     }
     if !plan.image.has_guest {
@@ -83,6 +83,21 @@ pub async fn choose_accelerator(
     Ok(choice)
 }
 
+impl Plan {
+    /// Has it executed so. With KVM, its emulator belongs to the group that may use it, if there is one.
+    pub fn accelerate(&mut self, accelerator: Accelerator) {
+        use std::os::unix::fs::MetadataExt as _;
+        self.accelerator = accelerator;
+        let Some(user) = &mut self.user else {
+            return;
+        };
+        user.gid = match (accelerator, std::fs::metadata(DEVICE)) {
+            (Accelerator::Kvm, Ok(device)) if device.mode() & 0o060 == 0o060 => device.gid(),
+            _ => user.uid,
+        };
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct Kept {
     key: String,
@@ -91,7 +106,7 @@ struct Kept {
 
 async fn try_kvm(plan: &Plan, directory: &Path) -> Choice {
     let mut trial = plan.clone();
-    trial.accelerator = Accelerator::Kvm;
+    trial.accelerate(Accelerator::Kvm);
     trial.forwards = Vec::new();
     trial.machine.memory = 256;
     trial.machine.cpu_count = 1;

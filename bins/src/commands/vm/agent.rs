@@ -213,7 +213,7 @@ fn agent(machine: &MachineHome, guest: &Guest, args: &VmAgent) -> Exec {
     for (key, _) in chosen.iter().filter(|(_, chosen)| *chosen) {
         exec = exec.args(["--exclusive", key]);
     }
-    exec
+    exec.args(args.agent_arguments.iter().cloned())
 }
 
 /// Runs a program of ours that does not end by itself, and passes on what it says.

@@ -16,3 +16,4 @@ mod recorded;
 mod resources;
 mod stock;
 mod upstream;
+mod vm;

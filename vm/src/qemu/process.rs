@@ -36,7 +36,7 @@ pub struct QemuProcess {
     child: Child,
     program: PathBuf,
     complaints: Arc<Mutex<String>>,
-    reader: JoinHandle<()>,
+    reader: Option<JoinHandle<()>>,
 }
 
 /// How a QEMU ended.
@@ -112,7 +112,7 @@ impl QemuProcess {
             child,
             program,
             complaints,
-            reader,
+            reader: Some(reader),
         })
     }
 
@@ -164,7 +164,9 @@ impl QemuProcess {
     pub async fn wait(&mut self) -> io::Result<Ended> {
         let status = self.child.wait().await?;
         // What it said last may still be on its way.
-        let _: Result<_, _> = timeout(Duration::from_secs(1), &mut self.reader).await;
+        if let Some(reader) = self.reader.take() {
+            let _: Result<_, _> = timeout(Duration::from_secs(1), reader).await;
+        }
         Ok(Ended {
             status,
             complaints: self.complaints(),

@@ -100,7 +100,11 @@ async fn carry<T: AsyncRead + AsyncWrite>(
     let (mut inside, mut from_guest) = (Writer::new(&tenant), Reader::new(&tenant, 0));
     let (mut from_there, mut there) = tokio::io::split(connect.await?);
     let to_guest = async {
-        tokio::io::copy(&mut from_there, &mut inside).await?;
+        tokio::select! {
+            copied = tokio::io::copy(&mut from_there, &mut inside) => copied?,
+            // Nobody answers on a relay's port: the guest has closed the stream. What it sent before is still carried on.
+            _ = tenant.answer() => return Ok(()),
+        };
         inside.shutdown().await
     };
     let to_there = async {

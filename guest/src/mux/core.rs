@@ -136,7 +136,6 @@ impl Mux {
     }
 
     /// Why the conversation is over, if it is.
-    #[cfg(feature = "client")]
     pub(crate) fn ended(&self) -> Option<Ended> {
         self.lock().ended.clone()
     }

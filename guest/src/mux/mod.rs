@@ -7,6 +7,8 @@ mod channel;
 mod core;
 mod ended;
 mod stream;
+#[cfg(all(test, feature = "client"))]
+mod tests;
 mod wait;
 
 #[cfg(feature = "client")]

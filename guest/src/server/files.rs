@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest as _, Sha256};
 
@@ -13,6 +14,9 @@ use crate::protocol::{Answer, Digest, Put, Turn, check_path};
 
 /// Bytes that are moved at once.
 const PIECE: usize = 32 * 1024;
+
+/// Files that were begun. Two of the same directory may be written at once.
+static NUMBER: AtomicU64 = AtomicU64::new(0);
 
 /// A file that is being written, under another name. Removed unless it gets its own.
 struct Temporary {
@@ -44,7 +48,7 @@ fn receive(mux: &Mux, stream: u32, put: &Put) -> Result<(), Answer> {
         ));
     }
     let failed = |error: io::Error| failed("write", &put.path, &error);
-    let mut temporary = create(Path::new(&put.path), stream).map_err(failed)?;
+    let mut temporary = create(Path::new(&put.path)).map_err(failed)?;
     let (mut size, mut hash) = (0_u64, Sha256::new());
     let mut bytes = vec![0; PIECE];
     loop {
@@ -84,10 +88,11 @@ fn receive(mux: &Mux, stream: u32, put: &Put) -> Result<(), Answer> {
 }
 
 /// A file beside `path` that only we may read, in directories that are made if they are not there.
-fn create(path: &Path, stream: u32) -> io::Result<Temporary> {
+fn create(path: &Path) -> io::Result<Temporary> {
     let directory = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     fs::create_dir_all(directory)?;
-    let path = directory.join(format!(".grange-put-{}-{stream}", std::process::id()));
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let path = directory.join(format!(".grange-put-{}-{number}", std::process::id()));
     let open = || {
         OpenOptions::new()
             .write(true)
@@ -96,7 +101,7 @@ fn create(path: &Path, stream: u32) -> io::Result<Temporary> {
             .open(&path)
     };
     let file = match open() {
-        // Of a conversation whose thread has not got to removing it, or of a machine that was killed.
+        // Of a machine that was killed, on a disk that outlived it.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             fs::remove_file(&path)?;
             open()?

@@ -14,7 +14,7 @@ const READ: usize = 64 * 1024;
 
 /// What is done on a port.
 pub(crate) trait Service: Send + Sync + 'static {
-    /// A new conversation, in which `welcome` is sent before anything else. The one before was ended.
+    /// A new conversation, in which `welcome` is sent before anything else. The one before is ended after that.
     fn begin(&self, welcome: Frame) -> Arc<Mux>;
     /// The host has opened a stream.
     fn open(&self, mux: &Arc<Mux>, opened: Opened);
@@ -46,7 +46,7 @@ pub(crate) fn serve(port: &Arc<Port>, service: &Arc<impl Service>) -> io::Result
             .spawn(move || send(&port, &*service, &current))?
     };
     let result = receive(port, &**service, &current);
-    current.replace(None, Ended::Eof);
+    current.replace(None);
     // It may wait for a host that never comes again: a port that is closed is not written to.
     drop(writer);
     result
@@ -80,9 +80,8 @@ fn receive(port: &Port, service: &impl Service, current: &Current) -> io::Result
 fn take(frame: Frame, service: &impl Service, current: &Current) -> Result<(), ProtocolError> {
     if frame.kind == Kind::Hello {
         let welcome = welcome(&frame.payload)?;
-        current.end(Ended::Eof);
         let mux = service.begin(welcome);
-        current.replace(Some(mux), Ended::Eof);
+        current.replace(Some(mux));
         return Ok(());
     }
     // A hello came first, or the decoder would not give anything; but the conversation may be over.
@@ -157,13 +156,6 @@ impl Current {
         self.lock().mux.clone()
     }
 
-    /// Ends the conversation, if there is one.
-    fn end(&self, why: Ended) {
-        if let Some(mux) = self.get() {
-            mux.end(why, None);
-        }
-    }
-
     /// The host did what it must not: it is told so.
     fn fail(&self, error: ProtocolError) {
         if let Some(mux) = self.get() {
@@ -173,8 +165,10 @@ impl Current {
     }
 
     /// Another conversation, or none any more.
-    fn replace(&self, mux: Option<Arc<Mux>>, why: Ended) {
-        self.end(why);
+    fn replace(&self, mux: Option<Arc<Mux>>) {
+        if let Some(mux) = self.get() {
+            mux.end(Ended::Eof, None);
+        }
         let mut state = self.lock();
         state.over = mux.is_none();
         state.mux = mux;

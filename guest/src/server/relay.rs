@@ -6,6 +6,8 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use super::exec::{spawn, write_all};
 use super::link::{Service, conversation, serve};
 use super::port::Port;
@@ -34,13 +36,7 @@ pub(crate) fn relay(port: &Arc<Port>, socket: &Path) -> io::Result<()> {
     let theirs = Arc::clone(&relay);
     spawn("accept", move || accept(&listener, &theirs))?;
     // The host may be in a conversation with a process before this one: it learns so that it is over.
-    let broken = Arc::clone(port);
-    spawn("break", move || {
-        // If it fails, so does the port's reader.
-        drop(broken.write_all(&[0; BREAK]));
-    })?
-    .join()
-    .map_err(|_| io::Error::other("the thread that writes has panicked"))?;
+    port.write_all(&[0; BREAK])?;
     serve(port, &relay)
 }
 
@@ -55,7 +51,7 @@ fn accept(listener: &UnixListener, relay: &Relay) {
     }
 }
 
-/// Carries one connection, in two threads. Without a host, or with too many connections, it is closed at once.
+/// Carries one connection, in two threads. If there are too many, it is closed at once.
 fn carry(connection: UnixStream, mux: &Arc<Mux>) -> io::Result<()> {
     let Some(stream) = mux.open(Vec::new()) else {
         return Ok(());
@@ -83,7 +79,7 @@ fn up(mux: &Mux, stream: u32, mut connection: &UnixStream) {
     let mut bytes = vec![0; PIECE];
     let sent = loop {
         match connection.read(&mut bytes) {
-            Ok(0) => break wait(|cx| mux.poll_finish(stream, 0, cx)),
+            Ok(0) => break finish(mux, stream, connection),
             Ok(count) => {
                 if let Err(error) = write_all(mux, stream, 0, &bytes[..count]) {
                     break Err(error);
@@ -96,6 +92,17 @@ fn up(mux: &Mux, stream: u32, mut connection: &UnixStream) {
     if sent.is_err() {
         cut(mux, stream, connection);
     }
+}
+
+/// The program sends no more. If it does not read any more, either, the host need not find that out by writing.
+fn finish(mux: &Mux, stream: u32, connection: &UnixStream) -> io::Result<()> {
+    wait(|cx| mux.poll_finish(stream, 0, cx))?;
+    let mut gone = [PollFd::new(connection, PollFlags::empty())];
+    poll(&mut gone, Some(&Timespec::default()))?;
+    if gone[0].revents().contains(PollFlags::HUP) {
+        return Err(io::ErrorKind::BrokenPipe.into());
+    }
+    Ok(())
 }
 
 /// From the host to the program.
@@ -129,7 +136,9 @@ impl Relay {
     fn wait(&self) -> Arc<Mux> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            if let Some(mux) = &*current {
+            if let Some(mux) = &*current
+                && mux.ended().is_none()
+            {
                 return Arc::clone(mux);
             }
             current = self

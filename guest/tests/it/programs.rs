@@ -125,6 +125,32 @@ async fn what_cannot_be_started_is_refused() {
 }
 
 #[tokio::test]
+async fn a_program_runs_as_whom_it_is_to() {
+    let process = Process::serving();
+    let guest = process.guest().await;
+    let started = guest.run(shell("id -u; id -g; id -G").user("4711")).await;
+    if rustix::process::getuid().is_root() {
+        let captured = soon(started.unwrap().output(100)).await.unwrap();
+        assert_eq!(
+            String::from_utf8(captured.stdout).unwrap(),
+            "4711\n4711\n4711\n"
+        );
+    } else {
+        let refused = started.unwrap_err();
+        assert!(
+            matches!(
+                refused,
+                ClientError::Refused {
+                    turn: Turn::Caller,
+                    ..
+                }
+            ),
+            "{refused}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn signals_reach_the_whole_group() {
     let process = Process::serving();
     let guest = process.guest().await;

@@ -1,7 +1,7 @@
 //! Hosts that come and go.
 
 use grange_guest::client::{ClientError, Guest};
-use grange_guest::protocol::{Exec, Frame, Kind};
+use grange_guest::protocol::{Exec, Frame, Kind, NONCE};
 use tokio::io::AsyncWriteExt;
 
 use crate::rig::{ByHand, Process, deadline, gone, soon};
@@ -85,4 +85,13 @@ async fn the_guest_may_come_later_or_not_at_all() {
         "{why:?}"
     );
     assert!(guest.ping().await.is_err());
+}
+
+#[tokio::test]
+async fn the_versions_meet() {
+    let process = Process::serving();
+    let mut host = ByHand::host_of_version(process.port(), 77).await;
+    let welcome = soon(host.next()).await.unwrap();
+    let text = String::from_utf8_lossy(&welcome.payload[NONCE..]).into_owned();
+    assert!(text.starts_with(r#"{"version":1,"boot_id":""#), "{text}");
 }

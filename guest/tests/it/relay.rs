@@ -149,6 +149,25 @@ async fn a_connection_that_is_cut_at_one_end_ends_at_the_other() {
     soon(upload).await.unwrap();
 }
 
+/// A server that only writes later must not have to find out by that.
+#[tokio::test]
+async fn a_program_that_is_gone_is_told_from_one_that_has_said_all() {
+    let rig = Rig::new();
+    let (mut inside, mut outside) = rig.connect().await;
+    inside.write_all(b"last words").await.unwrap();
+    drop(inside);
+    let mut words = Vec::new();
+    soon(outside.read_to_end(&mut words)).await.unwrap();
+    assert_eq!(words, b"last words");
+    // It cannot be written to, as what it was relayed to is closed.
+    let refused = soon(async {
+        while outside.write_all(b"x").await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    });
+    refused.await;
+}
+
 #[tokio::test]
 async fn a_server_that_cannot_be_reached_is_a_connection_that_ends() {
     let rig = Rig::new();

@@ -104,15 +104,20 @@ pub(crate) struct ByHand {
 
 impl ByHand {
     /// The host's end: says hello, does not wait for the answer.
-    pub(crate) async fn host(mut port: UnixStream) -> Self {
+    pub(crate) async fn host(port: UnixStream) -> Self {
+        let Hello { version, .. } = Hello::current();
+        Self::host_of_version(port, version).await
+    }
+
+    pub(crate) async fn host_of_version(mut port: UnixStream, version: u32) -> Self {
         let nonce = [42; NONCE];
         port.write_all(&[0; BREAK]).await.unwrap();
         let mut host = Self {
             port,
             decoder: Decoder::host(nonce),
         };
-        let hello = serde_json_hello();
-        let payload = [nonce.as_slice(), &hello].concat();
+        let hello = format!("{{\"version\":{version}}}");
+        let payload = [nonce.as_slice(), hello.as_bytes()].concat();
         host.send(&Frame::new(Kind::Hello, 0, payload)).await;
         host
     }
@@ -137,9 +142,4 @@ impl ByHand {
             }
         }
     }
-}
-
-fn serde_json_hello() -> Vec<u8> {
-    let Hello { version, .. } = Hello::current();
-    format!("{{\"version\":{version}}}").into_bytes()
 }

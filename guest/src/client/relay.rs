@@ -26,6 +26,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 ///
 /// The program in the guest may be started later, and again: its connections are cut then, and new ones work. Dropped,
 /// all connections are cut. A connection that `connect` cannot make is closed in the guest.
+///
+/// At most 256 connections are carried at once, and at most 320 KiB of memory are held for each.
 pub async fn relay<S, C, F, T>(stream: S, connect: C) -> ClientError
 where
     S: AsyncRead + AsyncWrite + Send,
@@ -98,7 +100,12 @@ async fn carry<T: AsyncRead + AsyncWrite>(
     connect: impl Future<Output = io::Result<T>>,
 ) -> io::Result<()> {
     let (mut inside, mut from_guest) = (Writer::new(&tenant), Reader::new(&tenant, 0));
-    let (mut from_there, mut there) = tokio::io::split(connect.await?);
+    let there = tokio::select! {
+        there = connect => there?,
+        // The program did not want to wait.
+        _ = tenant.answer() => return Ok(()),
+    };
+    let (mut from_there, mut there) = tokio::io::split(there);
     let to_guest = async {
         tokio::select! {
             copied = tokio::io::copy(&mut from_there, &mut inside) => copied?,

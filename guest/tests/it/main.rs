@@ -4,6 +4,7 @@
 
 mod broken;
 mod files;
+mod http;
 mod programs;
 mod reconnect;
 mod relay;

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use crate::rig::{Process, soon};
 
 /// A relay in a process, a host's end here, and what it connects to.
-struct Rig {
+pub(crate) struct Rig {
     process: Process,
     directory: tempfile::TempDir,
     listener: UnixListener,
@@ -19,7 +19,7 @@ struct Rig {
 }
 
 impl Rig {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(directory.path().join("there")).unwrap();
         let (ours, theirs) = StdStream::pair().unwrap();
@@ -35,7 +35,7 @@ impl Rig {
     }
 
     /// A connection, from a program in the guest to a server of the host's.
-    async fn connect(&self) -> (UnixStream, UnixStream) {
+    pub(crate) async fn connect(&self) -> (UnixStream, UnixStream) {
         let path = self.directory.path().join("guest");
         let inside = soon(async {
             loop {

@@ -26,6 +26,15 @@
 //! # }
 //! ```
 //!
+//! What a guest sends is not trusted: a build may have taken it over. Whatever comes, the host holds no more than the windows of its streams, and ends a
+//! conversation that is none. What a guest says about itself, such as its clock, is no proof of anything.
+//!
+//! # What it does not do
+//!
+//! * Programs that leave their process group outlive the stream that started them. All end with the machine.
+//! * Programs have no terminal. Arguments, environment and paths are UTF-8.
+//! * Nothing that is put into a guest is made durable: what is to last is fetched out of it.
+//!
 //! The program is built without the feature `client`, as a static one: `RUSTFLAGS='-C target-feature=+crt-static' cargo build --release
 //! -p grange-guest --no-default-features --target x86_64-unknown-linux-gnu --bin grange-guest`.
 

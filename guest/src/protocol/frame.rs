@@ -183,3 +183,41 @@ impl Frame {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The format does not change by accident.
+    #[test]
+    fn frames_are_written_so() {
+        let mut bytes = Vec::new();
+        Frame::data(0x0102_0304, 1, b"hi".to_vec())
+            .encode(&mut bytes)
+            .unwrap();
+        let head = b"\xe7Grg\x05\x01\0\0\x01\x02\x03\x04\0\0\0\x02";
+        assert_eq!(bytes, [head.as_slice(), b"hi\xa5"].concat());
+        bytes.clear();
+        Frame::credit(1, 0, 65_536).encode(&mut bytes).unwrap();
+        let head = b"\xe7Grg\x07\0\0\0\0\0\0\x01\0\0\0\x04";
+        assert_eq!(bytes, [head.as_slice(), b"\0\x01\0\0\xa5"].concat());
+    }
+
+    #[test]
+    fn kinds_keep_their_numbers() {
+        for byte in 0..=u8::MAX {
+            match Kind::from_byte(byte) {
+                Some(kind) => assert_eq!(kind as u8, byte),
+                None => assert!(!(1..=10).contains(&byte)),
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_reason_is_cut_between_characters() {
+        let frame = Frame::broken(&"ü".repeat(MAX_HELLO));
+        assert_eq!(frame.payload.len(), MAX_HELLO);
+        let frame = Frame::broken(&format!("x{}", "ü".repeat(MAX_HELLO)));
+        assert_eq!(frame.payload.len(), MAX_HELLO - 1);
+    }
+}

@@ -210,6 +210,24 @@ fn who_wants_answers_and_takes_none_is_left() {
 }
 
 #[test]
+fn errors_come_from_the_guest_alone() {
+    let (host, guest, stream) = pair(Mode::Control);
+    let kind = Kind::Data;
+    let wrong = guest.handle(Frame::data(stream, 1, vec![1]));
+    assert_eq!(
+        wrong.unwrap_err(),
+        ProtocolError::Unexpected { kind, stream }
+    );
+    assert!(host.handle(Frame::data(stream, 1, vec![1])).is_ok());
+    let (_, host, stream) = pair(Mode::Relay);
+    let wrong = host.handle(Frame::data(stream, 1, vec![1]));
+    assert_eq!(
+        wrong.unwrap_err(),
+        ProtocolError::Unexpected { kind, stream }
+    );
+}
+
+#[test]
 fn the_end_wakes_and_refuses_everything() {
     let (host, _, stream) = pair(Mode::Control);
     host.end(Ended::Eof, Some(Frame::broken("because")));

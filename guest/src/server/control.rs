@@ -86,7 +86,7 @@ impl Control {
 
 impl Service for Control {
     fn begin(&self, welcome: Frame) -> Arc<Mux> {
-        self.kill_all();
+        // The programs themselves are killed by whoever waits for them, because their streams end.
         self.programs.clear();
         self.last.store(0, Ordering::Relaxed);
         conversation(Side::Accepter, Mode::Control, welcome)

@@ -55,6 +55,7 @@ async fn input_comes_back_through_the_program() {
 async fn a_program_that_ends_before_its_input_does_is_no_trouble() {
     let process = Process::serving();
     let guest = process.guest().await;
+    let threads = process.threads();
     // The sleeping one holds the pipe, and neither reads it nor ends.
     let exec = shell("sleep 1000 <&0 & echo $!; exit 3").with_stdin();
     let mut running = guest.run(exec).await.unwrap();
@@ -63,6 +64,7 @@ async fn a_program_that_ends_before_its_input_does_is_no_trouble() {
     let captured = soon(running.output(100)).await.unwrap();
     assert_eq!(captured.exit, Exit::Code(3));
     soon(flood).await.unwrap();
+    process.has_threads(threads).await;
     let pid = String::from_utf8(captured.stdout)
         .unwrap()
         .trim()
@@ -74,6 +76,17 @@ async fn a_program_that_ends_before_its_input_does_is_no_trouble() {
             .unwrap()
             .success()
     );
+}
+
+#[tokio::test]
+async fn a_program_that_ends_before_its_input_begins_leaves_no_thread() {
+    let process = Process::serving();
+    let guest = process.guest().await;
+    let threads = process.threads();
+    let mut running = guest.run(Exec::new("true").with_stdin()).await.unwrap();
+    assert!(soon(running.wait()).await.unwrap().is_success());
+    process.has_threads(threads).await;
+    drop(running);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use grange_guest::client::{ClientError, Guest};
 use grange_guest::protocol::{
-    BREAK, Decoder, Exec, Frame, Kind, MAX_PAYLOAD, NONCE, ProtocolError,
+    BREAK, Decoder, Digest, Exec, Frame, Kind, MAX_PAYLOAD, NONCE, ProtocolError,
 };
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
@@ -124,6 +124,45 @@ async fn a_guest_that_answers_nonsense_is_left() {
         assert!(host.is_closed());
         soon(host.closed()).await;
     }
+}
+
+#[tokio::test]
+async fn a_file_that_arrives_as_another_is_no_file() {
+    let digest = Digest::of(b"sent");
+    for (size, sent) in [(4, "tent"), (5, "sent"), (4, "sen"), (4, "sent")] {
+        let (mut guest, host) = pair().await;
+        guest.send(&Frame::data(1, 0, sent.into())).await;
+        guest.send(&Frame::end(1, 0)).await;
+        let got = format!(r#"{{"got":{{"size":{size},"sha256":"{digest}","mode":420}}}}"#);
+        guest.send(&Frame::new(Kind::Answer, 1, got.into())).await;
+        let got = soon(host.get("/file", tokio::io::sink(), 9)).await;
+        if (size, sent) == (4, "sent") {
+            assert_eq!(got.unwrap().sha256, digest);
+        } else {
+            assert!(
+                matches!(got, Err(ClientError::Corrupt)),
+                "{size} {sent}: {got:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_connection_ends_with_its_last_handle() {
+    let (mut guest, host) = pair().await;
+    let other = host.clone();
+    drop(host);
+    let pinged = tokio::spawn(async move { other.ping().await });
+    let ping = soon(guest.next()).await.unwrap();
+    guest
+        .send(&Frame::new(
+            Kind::Answer,
+            ping.stream,
+            br#""done""#.to_vec(),
+        ))
+        .await;
+    soon(pinged).await.unwrap().unwrap();
+    assert_eq!(soon(guest.next()).await, None);
 }
 
 #[tokio::test]

@@ -57,25 +57,32 @@ async fn a_program_that_ends_before_its_input_does_is_no_trouble() {
     let guest = process.guest().await;
     let threads = process.threads();
     // The sleeping one holds the pipe, and neither reads it nor ends.
-    let exec = shell("sleep 1000 <&0 & echo $!; exit 3").with_stdin();
+    let exec = shell("exec 3<&0; setsid sleep 1000 <&3 & echo $!; wait").with_stdin();
     let mut running = guest.run(exec).await.unwrap();
-    let mut stdin = running.stdin.take().unwrap();
-    let flood = tokio::spawn(async move { while stdin.write_all(&[1; 4096]).await.is_ok() {} });
-    let captured = soon(running.output(100)).await.unwrap();
-    assert_eq!(captured.exit, Exit::Code(3));
-    soon(flood).await.unwrap();
-    process.has_threads(threads).await;
-    let pid = String::from_utf8(captured.stdout)
+    let mut line = [0; 20];
+    let count = running
+        .stdout
+        .as_mut()
+        .unwrap()
+        .read(&mut line)
+        .await
+        .unwrap();
+    let pid = std::str::from_utf8(&line[..count])
         .unwrap()
         .trim()
         .to_owned();
-    assert!(
-        std::process::Command::new("kill")
-            .arg(pid)
-            .status()
-            .unwrap()
-            .success()
-    );
+    let mut stdin = running.stdin.take().unwrap();
+    // More than window and buffer take: the pipe is full as well.
+    soon(stdin.write_all(&[1; 390_000])).await.unwrap();
+    running.kill(15).await.unwrap();
+    assert_eq!(soon(running.wait()).await.unwrap(), Exit::Signal(15));
+    soon(async { while stdin.write_all(&[1; 4096]).await.is_ok() {} }).await;
+    process.has_threads(threads).await;
+    let killed = std::process::Command::new("kill")
+        .arg(pid)
+        .status()
+        .unwrap();
+    assert!(killed.success(), "it did not outlive the program");
 }
 
 #[tokio::test]

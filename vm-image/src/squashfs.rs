@@ -1,5 +1,5 @@
-//! A tree as a squashfs, by `mksquashfs -tar`, which takes a tar from its standard input and so needs no root for owners. (`sqfstar` is
-//! the same program, but in version 4.5.1 it refuses the options of compressors.)
+//! A tree as a squashfs, by `mksquashfs -tar`, which takes a tar from its standard input and so needs no root for owners.
+//! That takes squashfs-tools 4.5 or later.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -30,7 +30,8 @@ pub(crate) fn write(
         .arg("-")
         .arg(target)
         .args(["-tar", "-noappend", "-reproducible", "-b", "128K"])
-        .args(["-comp", "zstd", "-Xcompression-level", "3"])
+        // A third larger than with zstd; but without KVM the first compilation in a machine takes 3.8 s in place of 5.1 s.
+        .args(["-comp", "lz4"])
         .args(["-root-mode", "755", "-root-uid", "0", "-root-gid", "0"])
         .args(["-no-xattrs", "-no-progress", "-quiet", "-exit-on-error"])
         // The date of the file system, and the latest one in it: `-root-time` has no effect on a tar.

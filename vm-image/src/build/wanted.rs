@@ -13,8 +13,8 @@ use crate::manifest::Package;
 use crate::recipe::Recipe;
 use crate::store::{ImageStore, digest_file};
 
-/// Changes whenever the same packages become something else.
-const VERSION: &str = "grange image 1";
+/// Changes whenever the same packages become something else: at the latest with the next release.
+const VERSION: &str = concat!("grange image 1 ", env!("CARGO_PKG_VERSION"));
 
 /// The packages of an image.
 #[derive(Debug)]

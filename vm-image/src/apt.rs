@@ -134,8 +134,8 @@ impl Apt {
 
     /// Its errors, as one line, without what went before them.
     fn said(&self) -> String {
-        let text = fs::read(self.log()).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
+        let bytes = fs::read(self.log()).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
         let errors: Vec<_> = text
             .lines()
             .filter_map(|line| line.strip_prefix("E: "))
@@ -143,7 +143,7 @@ impl Apt {
             .collect();
         match errors.is_empty() {
             false => errors.join("; "),
-            true => last_lines(&self.log()).unwrap_or_else(|| "nothing".to_owned()),
+            true => last_lines(&bytes),
         }
     }
 }

@@ -39,8 +39,8 @@ impl Place {
         if path.starts_with(b"/") {
             return Err("it is absolute");
         }
-        if path.contains(&0) {
-            return Err("it has a zero byte in it");
+        if path.iter().any(|it| matches!(it, 0 | b'\n')) {
+            return Err("it has a zero byte or a line break in it");
         }
         let mut parts = Vec::new();
         for part in path.split(|&it| it == b'/') {
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn nothing_leads_out() {
-        for path in ["/etc/passwd", "../x", "a/../../b", "a/..", "a\0b"] {
+        for path in ["/etc/passwd", "../x", "a/../../b", "a/..", "a\0b", "a\nb"] {
             assert!(Place::relative(path.as_bytes()).is_err(), "{path}");
         }
         assert!(Place::relative(&[b'a'; 300]).is_err());

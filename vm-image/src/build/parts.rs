@@ -104,8 +104,13 @@ fn make_root(
     root.furnish(recipe, &wanted.packages())?;
     let file = Role::Disk.file_name(Contents::Root);
     event(Event::Writing { file });
-    let log = draft.scratch().join("mksquashfs");
-    squashfs::write(&tree, &spool, recipe.clamp, &draft.file(file), &log)?;
+    squashfs::write(
+        &tree,
+        &spool,
+        recipe.clamp,
+        &draft.file(file),
+        draft.scratch(),
+    )?;
     drop(spool);
     fs::remove_file(&spooled).map_err(at("remove", &spooled))
 }

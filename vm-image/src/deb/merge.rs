@@ -100,8 +100,15 @@ impl<'a> Merge<'a> {
             EntryType::Symlink if place.is_merged() => return Ok(None),
             EntryType::Symlink => {
                 let target = entry.link_name_bytes().unwrap_or_default().into_owned();
-                if target.is_empty() || target.contains(&0) || target.len() > 4000 {
-                    return Err(Problem::Bad(format!("{place} is a link to nothing")));
+                let ends = |it: &u8| it.is_ascii_whitespace() || *it == b'\\';
+                // What definitions for a squashfs can hold.
+                let plain = !target.iter().any(|it| matches!(it, 0 | b'\n'))
+                    && !target.first().is_none_or(|it| it.is_ascii_whitespace())
+                    && !target.last().is_none_or(ends);
+                if !plain || target.len() > 4000 {
+                    return Err(Problem::Bad(format!(
+                        "{place} is a link to nothing that can be"
+                    )));
                 }
                 Node::Link(target)
             }

@@ -73,7 +73,7 @@ pub(super) fn tools_disk(store: &ImageStore, files: &[ToolFile]) -> Result<PathB
         return Ok(target);
     }
     let new = scratch.path().join("disk");
-    squashfs::write(&tree, &spool, DATE, &new, &scratch.path().join("log"))?;
+    squashfs::write(&tree, &spool, DATE, &new, scratch.path())?;
     sync(&new)?;
     fs::rename(&new, &target).map_err(at("name", &target))?;
     sync(&store.path("tools"))?;

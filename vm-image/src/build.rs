@@ -9,6 +9,7 @@ use crate::image::Image;
 use crate::initrd;
 use crate::manifest::{Contents, FORMAT, Manifest};
 use crate::recipe::Recipe;
+use crate::squashfs;
 use crate::store::{Draft, ImageStore, find_key, lock, try_lock};
 
 /// How an image is made. Everything has a default.
@@ -49,6 +50,8 @@ pub(crate) fn build(
     recipe.check()?;
     let guest = recipe.guest.as_deref().ok_or(ImageError::NoGuest)?;
     let guest = initrd::guest(guest, recipe.architecture)?;
+    // Before minutes are spent on what cannot be finished.
+    squashfs::version()?;
     let _lock = match try_lock(store, "build")? {
         Some(lock) => lock,
         None => {

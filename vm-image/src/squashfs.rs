@@ -56,8 +56,8 @@ pub(crate) fn write(
     }
 }
 
-/// The version of the program.
-fn version() -> Result<(u32, u32), ImageError> {
+/// The version of the program; an error if there is none that will do.
+pub(crate) fn version() -> Result<(u32, u32), ImageError> {
     let output = Command::new(PROGRAM)
         .arg("-version")
         .stdin(Stdio::null())

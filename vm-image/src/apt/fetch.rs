@@ -20,17 +20,7 @@ impl Apt {
             .stderr(self.log_file()?)
             .status()
             .map_err(not_run)?;
-        if status.success() {
-            return Ok(None);
-        }
-        let said = self.said();
-        match self.has_lists() {
-            true => Ok(Some(said)),
-            false => Err(ImageError::NotFetched {
-                what: "the lists of packages",
-                said,
-            }),
-        }
+        updated(status.success(), self.has_lists(), self.said())
     }
 
     /// Fetches those packages that `directory` has not, and sees that all are what they should be.
@@ -87,6 +77,18 @@ impl Apt {
     }
 }
 
+/// What came of fetching lists. apt is content if no server could be reached, and only warns.
+fn updated(success: bool, has_lists: bool, said: String) -> Result<Option<String>, ImageError> {
+    match (has_lists, success && !said.contains("Failed to fetch")) {
+        (true, true) => Ok(None),
+        (true, false) => Ok(Some(said)),
+        (false, _) => Err(ImageError::NotFetched {
+            what: "the lists of packages",
+            said,
+        }),
+    }
+}
+
 /// Whether a package's file has the hash it should have.
 pub(crate) fn is_there(wanted: &Resolved, directory: &Path) -> bool {
     digest_file(&directory.join(&wanted.file))
@@ -103,6 +105,15 @@ fn share(line: &[u8]) -> Option<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_lists_are_an_error_even_if_apt_is_content() {
+        let said = |success, has_lists, said: &str| updated(success, has_lists, said.to_owned());
+        assert_eq!(said(true, true, "nothing").unwrap(), None);
+        assert!(said(true, true, "W: Failed to fetch x").unwrap().is_some());
+        assert!(said(false, true, "no room").unwrap().is_some());
+        assert!(said(true, false, "W: Failed to fetch x").is_err());
+    }
 
     #[test]
     fn progress_is_read() {

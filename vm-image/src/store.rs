@@ -150,8 +150,8 @@ impl ImageStore {
         names::remove(self, name)
     }
 
-    /// Removes images that have no name and are not in `keep`, and packages and disks of tools, if they have been here for `older_than` and
-    /// have not been used since. Whoever runs machines names their images in `keep`.
+    /// Removes images that have no name, are not in `keep` and have been here for `older_than`; packages and disks of tools that have not been
+    /// used for so long. Whoever runs machines names their images in `keep`.
     ///
     /// # Errors
     ///

@@ -1,13 +1,15 @@
 //! Which packages an image is made of.
 
+use std::fs::File;
 use std::path::Path;
+use std::time::SystemTime;
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use super::Lists;
 use crate::apt::{Apt, Resolved};
-use crate::error::ImageError;
+use crate::error::{ImageError, at};
 use crate::event::Event;
 use crate::manifest::Package;
 use crate::recipe::Recipe;
@@ -123,7 +125,15 @@ fn get(
     });
     wanted.apt.fetch(&all, &directory, &mut |share| {
         event(Event::Fetching { share });
-    })
+    })?;
+    // They are in use: what is not goes when the store is pruned.
+    let now = SystemTime::now();
+    for path in all.iter().map(|it| directory.join(&it.file)) {
+        let file = File::options().write(true).open(&path);
+        file.and_then(|file| file.set_modified(now))
+            .map_err(at("touch", &path))?;
+    }
+    Ok(())
 }
 
 /// What an image is known by before it is made: all that goes into it, but not its name.

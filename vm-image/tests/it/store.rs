@@ -170,3 +170,22 @@ fn what_nobody_uses_goes() {
         .collect();
     assert_eq!(left, HashSet::from([kept.id(), named.id()]));
 }
+
+#[test]
+fn packages_and_tools_go_by_age_too() {
+    let place = Place::new();
+    let directory = place.store.directory();
+    for name in ["packages/a_1_all.deb", "tools/a.squashfs"] {
+        fs::write(directory.join(name), b"12345").unwrap();
+    }
+    let hour = Duration::from_secs(3600);
+    assert_eq!(place.store.prune(&HashSet::new(), hour).unwrap().files, 0);
+    // Not while somebody builds.
+    let lock = fs::File::create(directory.join("build.lock")).unwrap();
+    lock.lock().unwrap();
+    let pruned = place.store.prune(&HashSet::new(), Duration::ZERO).unwrap();
+    assert_eq!((pruned.files, pruned.bytes), (1, 5));
+    drop(lock);
+    let pruned = place.store.prune(&HashSet::new(), Duration::ZERO).unwrap();
+    assert_eq!((pruned.files, pruned.bytes), (1, 5));
+}

@@ -19,7 +19,8 @@ const PROGRAM: &str = "apt-get";
 /// Where the machine keeps its lists of packages.
 const MACHINE_LISTS: &str = "/var/lib/apt/lists";
 
-/// What is not to be as the machine's configuration has it: whatever would be run, and what else would be installed. Patterns in names are no names.
+/// What is not to be as the machine's configuration has it: whatever would be run, and what else would be installed.
+/// Patterns in names are no names.
 const CONFIGURATION: &str = r#"
 #clear APT::Architectures;
 #clear APT::Update::Pre-Invoke;
@@ -42,7 +43,8 @@ Dir::Cache::srcpkgcache "srcpkgcache.bin";
 quiet "2";
 "#;
 
-/// `apt-get`, set up for one image. What it knows is in a scratch directory, its lists are the machine's or the store's.
+/// `apt-get`, set up for one image. What it knows is in a scratch directory, its lists are the machine's or the
+/// store's.
 #[derive(Debug)]
 pub(crate) struct Apt {
     scratch: PathBuf,

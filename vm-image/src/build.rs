@@ -32,7 +32,8 @@ impl BuildOptions {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Lists {
-    /// The machine's; if it has none, or they name packages that are not to be had any more, those of the store, fetched anew.
+    /// The machine's; if it has none, or they name packages that are not to be had any more, those of the store,
+    /// fetched anew.
     #[default]
     Auto,
     /// The machine's, whatever is in them. Nothing but packages is fetched.

@@ -7,8 +7,8 @@ const DIRECTORY: u32 = 0o040_000;
 const REGULAR: u32 = 0o100_000;
 const CHARACTER: u32 = 0o020_000;
 
-/// Writes an archive. All belongs to root, all dates are 1970-01-01, there are no hard links, and inodes are counted up: the same calls
-/// give the same bytes.
+/// Writes an archive. All belongs to root, all dates are 1970-01-01, there are no hard links, and inodes are counted
+/// up: the same calls give the same bytes.
 #[derive(Debug)]
 pub(crate) struct Cpio<W> {
     out: W,

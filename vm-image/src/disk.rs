@@ -63,11 +63,11 @@ const OTHERS: &[(u64, &[u8], &str)] = &[
 
 /// What makes a raw disk one.
 const RAW: &[(u64, &[u8])] = &[
-    (510, b"\x55\xaa"),          // master boot record
-    (512, b"EFI PART"),          // GUID partition table
-    (4096, b"EFI PART"),         // the same, sectors of 4 KiB
-    (0x438, b"\x53\xef"),        // ext2, 3, 4
-    (0, b"XFSB"),                //
+    (510, b"\x55\xaa"),   // master boot record
+    (512, b"EFI PART"),   // GUID partition table
+    (4096, b"EFI PART"),  // the same, sectors of 4 KiB
+    (0x438, b"\x53\xef"), // ext2, 3, 4
+    (0, b"XFSB"),
     (0x10040, b"_BHRfS_M"),      // btrfs
     (0, b"hsqs"),                // squashfs
     (1024, b"\xe2\xe1\xf5\xe0"), // erofs
@@ -121,7 +121,10 @@ pub(crate) fn examine(
     }
     match known {
         true => Ok(DiskFormat::Raw),
-        false => Err(not("no disk: neither a qcow2, nor has it a partition table or a file system that is known here".to_owned())),
+        false => Err(not(
+            "no disk: neither a qcow2, nor has it a partition table or a known file system"
+                .to_owned(),
+        )),
     }
 }
 

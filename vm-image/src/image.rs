@@ -126,8 +126,8 @@ impl Image {
         &self.directory
     }
 
-    /// What QEMU's `-kernel` takes, if it does not boot from its own disk: an uncompressed `vmlinux` where one could be had
-    /// ([`Kernel::uncompressed`](crate::Kernel)).
+    /// What QEMU's `-kernel` takes, if it does not boot from its own disk: an uncompressed `vmlinux` where one could
+    /// be had ([`Kernel::uncompressed`](crate::Kernel)).
     #[must_use]
     pub fn kernel(&self) -> Option<PathBuf> {
         self.file(Role::Kernel)

@@ -49,7 +49,8 @@ pub enum Contents {
 pub struct Kernel {
     /// Its release, such as `6.1.0-48-amd64`.
     pub release: String,
-    /// Whether [`Image::kernel`](crate::Image::kernel) is uncompressed: QEMU enters it directly (PVH), which without KVM saves seconds.
+    /// Whether [`Image::kernel`](crate::Image::kernel) is uncompressed: QEMU enters it directly (PVH), which without
+    /// KVM saves seconds.
     pub uncompressed: bool,
     /// Whether it hears that the machine is a copy of another, and then draws new random numbers (`CONFIG_VMGENID`).
     pub knows_copies: bool,

@@ -5,7 +5,8 @@ use std::fmt;
 /// Directories that are links into `/usr`, as on a Debian since 2023.
 pub(crate) const MERGED: &[&str] = &["bin", "lib", "lib32", "lib64", "libx32", "sbin"];
 
-/// A path in an image: bytes without a slash at either end, no empty, `.` or `..` component. The root is the empty path.
+/// A path in an image: bytes without a slash at either end, no empty, `.` or `..` component. The root is the empty
+/// path.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Place(Vec<u8>);
 

@@ -16,43 +16,44 @@ pub use file::TomlError;
 /// 2006-01-01T00:00:00Z, before every date that somebody is likely to set a machine to because of what it builds.
 const CLAMP: u64 = 1_136_073_600;
 
-/// What ordinary builds and an ssh build machine need. Their dependencies come with them, what they only recommend does not.
+/// What ordinary builds and an ssh build machine need. Their dependencies come with them, what they only recommend
+/// does not.
 const PACKAGES: &[&str] = &[
-    "base-files",      // /etc/os-release, the directories of a root
-    "base-passwd",     // the users and groups that Debian's programs expect
-    "bash",            // what build scripts are written for
-    "binutils",        // not left to chance: ar, strip
-    "bzip2",           //
-    "ca-certificates", //
-    "coreutils",       //
-    "dash",            // /bin/sh
-    "debianutils",     // which, run-parts
-    "diffutils",       //
-    "file",            // configure scripts of libtool
-    "findutils",       //
-    "gcc",             //
-    "grep",            //
-    "gzip",            //
-    "hostname",        //
-    "iproute2",        // the guest's network, seen from within
-    "libc-bin",        // getconf, ldd, the locale C.UTF-8
-    "libc6-dev",       //
-    "login",           // su, and /etc/login.defs for it
-    "make",            //
-    "mawk",            // Debian's own awk, a tenth of gawk
-    "mount",           //
-    "openssh-server",  // ssh build machines
-    "openssl",         //
-    "passwd",          // builds that make users
-    "patch",           //
-    "perl-base",       // a perl for configure scripts, without the library of perl
-    "procps",          // ps, kill by name, sysctl
-    "sed",             //
-    "tar",             //
-    "usr-is-merged",   // what else would come in its place needs all of perl
-    "util-linux",      // setsid, flock, unshare, hwclock
-    "xz-utils",        //
-    "zstd",            //
+    "base-files",  // /etc/os-release, the directories of a root
+    "base-passwd", // the users and groups that Debian's programs expect
+    "bash",        // what build scripts are written for
+    "binutils",    // not left to chance: ar, strip
+    "bzip2",
+    "ca-certificates",
+    "coreutils",
+    "dash",        // /bin/sh
+    "debianutils", // which, run-parts
+    "diffutils",
+    "file", // configure scripts of libtool
+    "findutils",
+    "gcc",
+    "grep",
+    "gzip",
+    "hostname",
+    "iproute2", // the guest's network, seen from within
+    "libc-bin", // getconf, ldd, the locale C.UTF-8
+    "libc6-dev",
+    "login", // su, and /etc/login.defs for it
+    "make",
+    "mawk", // Debian's own awk, a tenth of gawk
+    "mount",
+    "openssh-server", // ssh build machines
+    "openssl",
+    "passwd", // builds that make users
+    "patch",
+    "perl-base", // a perl for configure scripts, without the library of perl
+    "procps",    // ps, kill by name, sysctl
+    "sed",
+    "tar",
+    "usr-is-merged", // what else would come in its place needs all of perl
+    "util-linux",    // setsid, flock, unshare, hwclock
+    "xz-utils",
+    "zstd",
 ];
 
 /// What a virtual machine of ours has in it. What they depend on is added.
@@ -86,9 +87,9 @@ pub struct Recipe {
     pub name: ImageName,
     /// The machine it is for.
     pub architecture: Architecture,
-    /// The package of the kernel; of one that holds none itself, such as Debian's `linux-image-amd64`, the kernel that it
-    /// depends on is taken. Default: that one. The kernels called "cloud" boot as fast, but cannot be told that they are a copy of
-    /// another machine (`CONFIG_VMGENID`), and so draw the same random numbers.
+    /// The package of the kernel; of one that holds none itself, such as Debian's `linux-image-amd64`, the kernel
+    /// that it depends on is taken. Default: that one. The kernels called "cloud" boot as fast, but cannot be told
+    /// that they are a copy of another machine (`CONFIG_VMGENID`), and so draw the same random numbers.
     pub kernel: String,
     /// The packages of the root. What they depend on is added.
     pub packages: Vec<String>,
@@ -96,8 +97,8 @@ pub struct Recipe {
     pub modules: Vec<String>,
     /// Files and directories of packages that the root does not get. Files called `copyright` are kept.
     pub leave_out: Vec<String>,
-    /// No file has a later date than this, in seconds since 1970. Default: 2006-01-01, so that `make` in a machine set to 2010
-    /// sees no file from the future.
+    /// No file has a later date than this, in seconds since 1970. Default: 2006-01-01, so that `make` in a machine
+    /// set to 2010 sees no file from the future.
     pub clamp: u64,
     /// Files of this machine that are put into the root, in place of what packages have there.
     pub files: Vec<ExtraFile>,
@@ -140,8 +141,8 @@ pub enum RecipeError {
 }
 
 impl Recipe {
-    /// The default recipe: current packages of the Debian that this machine has package sources of, or of another one that
-    /// names them as Debian does.
+    /// The default recipe: current packages of the Debian that this machine has package sources of, or of another one
+    /// that names them as Debian does.
     #[must_use]
     pub fn debian(name: ImageName) -> Self {
         let own = |list: &[&str]| list.iter().map(|it| (*it).to_owned()).collect();

@@ -1,8 +1,8 @@
 //! A tree as a squashfs, by `mksquashfs` of squashfs-tools 4.5 or later.
 //!
-//! It is told of the tree by a file of "pseudo definitions" with contents behind them (`unsquashfs -pf` writes such files), and so needs no root for
-//! owners. Given a tar, version 4.5 would make the uppermost directory belong to whoever runs it: the same recipe would make other bytes for
-//! other users.
+//! It is told of the tree by a file of "pseudo definitions" with contents behind them (`unsquashfs -pf` writes such
+//! files), and so needs no root for owners. Given a tar, version 4.5 would make the uppermost directory belong to
+//! whoever runs it: the same recipe would make other bytes for other users.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -18,8 +18,8 @@ const PROGRAM: &str = "mksquashfs";
 /// What separates definitions from contents.
 const DATA: &[u8] = b"#\n# START OF DATA - DO NOT MODIFY\n#\n";
 
-/// Writes `tree` to `target`, no date later than `clamp`. The same tree gives the same bytes. `scratch` is a directory for as many bytes
-/// as the tree has.
+/// Writes `tree` to `target`, no date later than `clamp`. The same tree gives the same bytes. `scratch` is a
+/// directory for as many bytes as the tree has.
 pub(crate) fn write(
     tree: &Tree,
     spool: &Spool,
@@ -41,7 +41,8 @@ pub(crate) fn write(
         .arg("-pf")
         .arg(&definitions)
         .args(["-noappend", "-reproducible", "-b", "128K"])
-        // A third larger than with zstd; but without KVM the first compilation in a machine takes 3.8 s in place of 5.1 s.
+        // A third larger than with zstd; but without KVM the first compilation in a machine takes 3.8 s in place of
+        // 5.1 s.
         .args(["-comp", "lz4"])
         .args(["-no-xattrs", "-no-progress", "-quiet", "-exit-on-error"])
         // The date of the file system.

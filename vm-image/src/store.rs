@@ -30,10 +30,11 @@ pub(crate) use scratch::{Scratch, lock, try_lock};
 
 /// Images in a directory, each known by what is in it.
 ///
-/// `images/ID/` has an image's files and its manifest, `names/NAME` is a link to one of them, `keys/KEY` says that it is what came of a
-/// recipe and these very packages, `packages/` has packages that were fetched, `lists/` the lists they are in, `tools/` small
-/// disks of programs. All that is made is made in `scratch/`, written to the disk, and only then renamed, so that a crash leaves nothing
-/// that counts; what it left in `scratch/` goes when the store is opened next and nobody works in it.
+/// `images/ID/` has an image's files and its manifest, `names/NAME` is a link to one of them, `keys/KEY` says that it
+/// is what came of a recipe and these very packages, `packages/` has packages that were fetched, `lists/` the lists
+/// they are in, `tools/` small disks of programs. All that is made is made in `scratch/`, written to the disk, and
+/// only then renamed, so that a crash leaves nothing that counts; what it left in `scratch/` goes when the store is
+/// opened next and nobody works in it.
 ///
 /// Several processes may use one store. Every method blocks.
 #[derive(Clone, Debug)]
@@ -71,8 +72,8 @@ impl ImageStore {
         self.directory.join(name)
     }
 
-    /// Makes what the recipe says and gives it the recipe's name, or finds that this has been done before, with the same packages and the same guest
-    /// program.
+    /// Makes what the recipe says and gives it the recipe's name, or finds that this has been done before, with the
+    /// same packages and the same guest program.
     ///
     /// # Errors
     ///
@@ -113,7 +114,8 @@ impl ImageStore {
         read::damaged(self)
     }
 
-    /// The image of this name, or whose id begins so (with at least four digits). Its files have the sizes they should have.
+    /// The image of this name, or whose id begins so (with at least four digits). Its files have the sizes they
+    /// should have.
     ///
     /// # Errors
     ///
@@ -150,8 +152,8 @@ impl ImageStore {
         names::remove(self, name)
     }
 
-    /// Removes images that have no name, are not in `keep` and have been here for `older_than`; packages and disks of tools that have not been
-    /// used for so long. Whoever runs machines names their images in `keep`.
+    /// Removes images that have no name, are not in `keep` and have been here for `older_than`; packages and disks of
+    /// tools that have not been used for so long. Whoever runs machines names their images in `keep`.
     ///
     /// # Errors
     ///
@@ -164,8 +166,8 @@ impl ImageStore {
         prune::prune(self, keep, older_than)
     }
 
-    /// A small read-only squashfs of programs, to be given to a machine beside its root, made if it is not there. It is known by what is in it,
-    /// so machines with the same programs share one.
+    /// A small read-only squashfs of programs, to be given to a machine beside its root, made if it is not there. It
+    /// is known by what is in it, so machines with the same programs share one.
     ///
     /// # Errors
     ///

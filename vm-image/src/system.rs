@@ -1,5 +1,5 @@
-//! What the scripts of packages would have done, as far as builds need it. No script is run: they expect to be root, in the image, on
-//! a machine that can run its programs.
+//! What the scripts of packages would have done, as far as builds need it. No script is run: they expect to be root,
+//! in the image, on a machine that can run its programs.
 
 mod files;
 mod links;

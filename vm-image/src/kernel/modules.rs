@@ -9,8 +9,8 @@ use crate::error::ImageError;
 use crate::spool::{Content, Spool};
 use crate::tree::{Node, Tree};
 
-/// Algorithms that modules ask for by name when they start (`softdep=`), and what has them: that is in no module's `depends=`, and which
-/// module is called how else only `depmod` finds out, of all of them.
+/// Algorithms that modules ask for by name when they start (`softdep=`), and what has them: that is in no module's
+/// `depends=`, and which module is called how else only `depmod` finds out, of all of them.
 const ALGORITHMS: &[(&str, &str)] = &[
     ("crc32", "crc32_generic"),
     ("crc32c", "crc32c_generic"),

@@ -37,7 +37,8 @@ impl Draft {
         self.directory.join(name)
     }
 
-    /// Hashes the files, writes the manifest, and gives all of it to the store, under a name, and under the key of what it was made of.
+    /// Hashes the files, writes the manifest, and gives all of it to the store, under a name, and under the key of
+    /// what it was made of.
     pub(crate) fn publish(
         self,
         store: &ImageStore,

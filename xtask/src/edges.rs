@@ -54,7 +54,10 @@ const EDGES: &[(&str, &[&str])] = &[
             "grange-model",
         ],
     ),
-    ("grange-vm", &["grange-guest", "grange-signatures", "grange-vm-image"]),
+    (
+        "grange-vm",
+        &["grange-guest", "grange-signatures", "grange-vm-image"],
+    ),
     ("grange-guest", &[]),
     ("grange-recording", &["grange-derivation", "grange-model"]),
     (

@@ -235,9 +235,6 @@ pub struct VmAgent {
     /// The program `grange-agent` for the guest [default: the one beside this program]
     #[arg(long, value_name = "FILE")]
     pub agent_program: Option<PathBuf>,
-    /// The program `grange-guest` for the guest [default: the one beside this program]
-    #[arg(long, value_name = "FILE")]
-    pub guest_program: Option<PathBuf>,
     /// Arguments that are added to those of the guest's grange-agent, such as --sandbox-path /usr
     #[arg(last = true, value_name = "AGENT-ARGS")]
     pub agent_arguments: Vec<String>,

@@ -7,15 +7,11 @@ use std::fmt;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
+use grange_guest::{CONTROL_PORT, RELAY_PORT};
 use serde::{Deserialize, Serialize};
 
 use crate::guest_system::GuestSystem;
 use crate::machine::{CpuModel, Forward, MachineName, VirtualDate};
-
-/// The port by which the host speaks to the guest.
-pub(crate) const CONTROL_PORT: &str = "org.grange.control";
-/// The port by which an agent in the guest speaks to its coordinator.
-pub(crate) const AGENT_PORT: &str = "org.grange.agent";
 
 /// All that decides how QEMU is started.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -302,7 +298,7 @@ impl Line {
         self.add("-mon", "chardev=qmp,mode=control");
         if launch.system.channel {
             self.add("-device", "virtio-serial-pci");
-            for (id, port) in [("control", CONTROL_PORT), ("agent", AGENT_PORT)] {
+            for (id, port) in [("control", CONTROL_PORT), ("agent", RELAY_PORT)] {
                 self.add("-chardev", socket(id));
                 self.add(
                     "-device",

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use grange_guest::RELAY_PORT;
 use grange_guest::client::{Guest, relay};
 use grange_guest::protocol::{Exec, Put};
 use grange_transport_http::{CoordinatorUrl, Dialer};
@@ -23,8 +24,10 @@ use crate::coordinator::tell_manager;
 use crate::failure::{self, Exit};
 use crate::output::note;
 
-/// Where the guest has our programs.
-const TOOLS: &str = "/run/grange/tools/bin";
+/// Where the guest has its agent.
+const AGENT: &str = "/run/grange/tools/bin/grange-agent";
+/// Where it has our program that is its first process, too.
+const GUEST: &str = "/run/grange/grange-guest";
 /// Where its agent finds the coordinator.
 const SOCKET: &str = "/run/grange/coordinator";
 /// Where it finds its password: on a tmpfs.
@@ -50,16 +53,11 @@ pub(super) async fn run(
     let password = read_secret(&args.password_file)?;
     let machine = home.machine(&args.name)?;
     let mut options = serve_options(directory, &args.starting)?;
-    for (name, given) in [
-        ("grange-agent", args.agent_program.as_deref()),
-        ("grange-guest", args.guest_program.as_deref()),
-    ] {
-        options.tools.push(ToolFile {
-            path: format!("/bin/{name}"),
-            source: program(name, given)?,
-            mode: 0o755,
-        });
-    }
+    options.tools.push(ToolFile {
+        path: "/bin/grange-agent".into(),
+        source: program("grange-agent", args.agent_program.as_deref())?,
+        mode: 0o755,
+    });
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let serving = serve(&machine, &options, &dialer, &password.0, &args);
@@ -138,7 +136,7 @@ async fn serve_once(
         }
     });
     let working = async {
-        let relay = Exec::new(format!("{TOOLS}/grange-guest")).args(["relay", SOCKET]);
+        let relay = Exec::new(GUEST).args(["relay", RELAY_PORT, SOCKET]);
         tokio::try_join!(follow(&guest, relay), async {
             listens(&guest).await?;
             *was_up = true;
@@ -185,7 +183,7 @@ fn agent(machine: &MachineHome, guest: &Guest, args: &VmAgent) -> Exec {
             .iter()
             .map(|tag| (tag.key.clone(), tag.value.clone())),
     );
-    let mut exec = Exec::new(format!("{TOOLS}/grange-agent"))
+    let mut exec = Exec::new(AGENT)
         .args(["--coordinator", &format!("unix:{SOCKET}")])
         .args([
             "--uuid",

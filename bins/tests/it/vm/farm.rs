@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::rig::{guest_program, rig};
+use super::rig::rig;
 use crate::farm::Store;
 use crate::process::{AGENT, Coordinator, Running};
 
@@ -34,11 +34,7 @@ fn builds_that_require_a_date_are_built_at_that_date_even_if_the_machine_dies() 
         .status();
     assert!(stripped.unwrap().success());
 
-    let machine = rig.create(
-        "farm",
-        &["--date", "2020-01-01", "--no-keys"],
-    );
-    let guest = guest_program();
+    let machine = rig.create("farm", &["--date", "2020-01-01", "--no-keys"]);
     let mut agent = rig.command(&[
         "agent",
         "farm",
@@ -48,12 +44,7 @@ fn builds_that_require_a_date_are_built_at_that_date_even_if_the_machine_dies() 
         id,
     ]);
     agent.arg("--password-file").arg(&password_file);
-    agent
-        .arg("--agent-program")
-        .arg(&program)
-        .arg("--guest-program")
-        .arg(&guest)
-        .arg("--");
+    agent.arg("--agent-program").arg(&program).arg("--");
     for path in ["/bin", "/lib", "/lib64", "/usr"] {
         agent.args(["--sandbox-path", path]);
     }

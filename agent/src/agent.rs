@@ -138,7 +138,9 @@ impl Agent {
                 .jitter
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
-            session::next(self.shared.clock.now(), &mut jitter, last)
+            let began = self.shared.config.began;
+            let began = began.unwrap_or_else(|| self.shared.clock.now());
+            session::next(began, &mut jitter, last)
         };
         state.write_session(session)?;
         let outside = Outside {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use grange_interfaces::Secret;
 use grange_interfaces::message::Admission;
-use grange_model::{AgentId, Resources, Tags};
+use grange_model::{AgentId, Resources, Tags, Timestamp};
 
 use crate::AgentError;
 
@@ -67,6 +67,9 @@ pub struct AgentConfig {
     pub min_free: Option<u64>,
     /// Whether it is only logged what would be deleted for `min_free`. Default: no.
     pub min_free_dry_run: bool,
+    /// When this run began, to whoever started it. Of two runs of an agent, the coordinator knows the later one by that. Default: by the clock;
+    /// one that is set to another date, as in a virtual machine, cannot tell.
+    pub began: Option<Timestamp>,
 }
 
 impl AgentConfig {
@@ -95,6 +98,7 @@ impl AgentConfig {
             delete_outputs: false,
             min_free: None,
             min_free_dry_run: false,
+            began: None,
         }
     }
 

@@ -101,6 +101,10 @@ pub struct Flags {
     /// Delete nothing for --min-free, and log what would be deleted
     #[arg(long)]
     pub min_free_dry_run: bool,
+    /// When this run began, in milliseconds since 1970, for a machine whose clock is set to another date: of two runs of an
+    /// agent, the coordinator knows the later one by that [default: what the clock says]
+    #[arg(long, value_name = "MS")]
+    pub began: Option<u64>,
     /// What builds [default: sandbox]
     #[arg(long, value_name = "BUILDER")]
     pub builder: Option<BuilderKind>,

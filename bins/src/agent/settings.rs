@@ -7,7 +7,7 @@ use grange_agent::AgentConfig;
 use grange_daemon_protocol::{BuilderConfig, DaemonConfig};
 use grange_derivation::StoreDir;
 use grange_interfaces::message::Admission;
-use grange_model::Resources;
+use grange_model::{Resources, Timestamp};
 use grange_sandbox::{ProcessLimits, SandboxConfig, StoreConfig};
 use grange_transport_http::CoordinatorUrl;
 
@@ -160,6 +160,7 @@ fn configure(agent: &mut AgentConfig, flags: &Flags, file: &ConfigFile) -> anyho
     agent.ahead = flags.ahead.or(file.ahead).unwrap_or(agent.ahead);
     agent.resources = resources(flags, file)?;
     agent.admission = admission(flags, file)?;
+    agent.began = flags.began.map(Timestamp);
     let speed = hundredths("speed", flags.speed, file.speed)?;
     agent.speed = speed.map_or(agent.speed, |speed| speed.saturating_mul(10));
     if agent.speed == 0 {

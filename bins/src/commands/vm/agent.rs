@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 use grange_guest::RELAY_PORT;
@@ -149,8 +149,17 @@ async fn serve_once(
         })
     };
     tokio::select! {
-        done = working => done.map(|_| ()),
-        error = relaying => Err(error).context("what carries the agent's connections has ended"),
+        done = async {
+            let done = working.await;
+            sleep(Duration::from_secs(1)).await;
+            done
+        } => done.map(|_| ()),
+        ended = async {
+            let error = relaying.await;
+            // If the emulator has ended, that is why, and is told first.
+            sleep(Duration::from_secs(1)).await;
+            Err(error).context("what carries the agent's connections has ended")
+        } => ended,
         ending = lent.running.watch(std::future::pending(), |_| {}) => {
             Err(anyhow::Error::from(ending).context("the clone is no more"))
         }
@@ -196,6 +205,7 @@ fn agent(machine: &MachineHome, guest: &Guest, args: &VmAgent) -> Exec {
             "--max-parallel-builds",
             &args.max_parallel_builds.to_string(),
         ])
+        .args(["--began", &now().to_string()])
         .env("HOME", "/root");
     for system in &spec.systems {
         exec = exec.args(["--system", system]);
@@ -212,6 +222,14 @@ fn agent(machine: &MachineHome, guest: &Guest, args: &VmAgent) -> Exec {
         exec = exec.args(["--exclusive", key]);
     }
     exec.args(args.agent_arguments.iter().cloned())
+}
+
+/// Milliseconds since 1970: the guest's clock does not know them, and tells no clone from the one before.
+fn now() -> u64 {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Runs a program of ours that does not end by itself, and passes on what it says.

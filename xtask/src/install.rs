@@ -13,8 +13,10 @@ const PACKAGES: &[(&str, &str)] = &[
     ("curl", "/usr/bin/curl"),
     ("git", "/usr/bin/git"),
     ("lzip", "/usr/bin/lzip"),
+    ("openssh-client", "/usr/bin/ssh"),
     ("openssl", "/usr/bin/openssl"),
     ("postgresql", "/usr/lib/postgresql"),
+    ("squashfs-tools", "/usr/bin/sqfstar"),
     ("util-linux", "/usr/bin/setpriv"),
     ("valgrind", "/usr/bin/valgrind"),
     ("xz-utils", "/usr/bin/xz"),
@@ -56,6 +58,38 @@ pub(crate) fn packages() -> Result<()> {
         absent.as_slice(),
     ]
     .concat())
+}
+
+/// Installs an emulator, unless it is there.
+pub(crate) fn qemu() -> Result<()> {
+    const PROGRAM: &str = "/usr/bin/qemu-system-x86_64";
+    const TOOLS: &str = "/usr/bin/qemu-img";
+    let root = std::fs::metadata("/proc/self")?.uid() == 0;
+    if cfg!(not(target_arch = "x86_64")) || std::path::Path::new(PROGRAM).exists() {
+        return Ok(());
+    }
+    let mut words = vec!["apt-get", "install", "--yes", "--quiet"];
+    words.extend(["--no-install-recommends", "qemu-system-x86", "seabios"]);
+    // Its tools must be of its own version: newer ones, from backports, would be in its way.
+    let mut tools = String::new();
+    if std::path::Path::new(TOOLS).exists() {
+        let policy = Command::new("apt-cache")
+            .args(["policy", "qemu-system-x86"])
+            .output()?;
+        let policy = String::from_utf8_lossy(&policy.stdout).into_owned();
+        let candidate = policy
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("Candidate: "));
+        let release = candidate.and_then(|version| version.split('+').next());
+        tools.push_str(&format!("qemu-utils={}*", release.unwrap_or_default()));
+        words.extend(["--allow-downgrades", &tools]);
+    }
+    let sudo: &[&str] = if root { &[] } else { &["sudo"] };
+    run::step_with(
+        "emulator",
+        &[sudo, &words].concat(),
+        &[("DEBIAN_FRONTEND", "noninteractive")],
+    )
 }
 
 /// Gets the toolchain that sandboxed tests build with: packages that are unpacked, not installed.

@@ -9,6 +9,7 @@ mod daemons;
 mod edges;
 mod fuzz;
 mod growth;
+mod guest;
 mod install;
 mod mutants;
 mod run;
@@ -31,6 +32,7 @@ usage: cargo xtask verify [--install]   formatting, lints, edges, documentation,
        cargo xtask crash [--cycles N]   N times kill -9 (300), power cuts, bad disks
        cargo xtask growth [--to BUILDS] instructions of the core for a build, one of 10,000 and one of
                                         so many (100,000); needs valgrind
+       cargo xtask guest                the program that runs in virtual build machines, for grange vm
        cargo xtask mutants [PACKAGE…] [--seed N] [--count N]
                                         N mutants (100) of each crate; needs cargo-mutants
        cargo xtask coverage             which lines of the cores the tests come to
@@ -53,6 +55,7 @@ fn task() -> Result<()> {
         ["verify"] => verify(false),
         ["verify", "--install"] => {
             install::packages()?;
+            install::qemu()?;
             install::seeds()?;
             install::guix()?;
             verify(true)
@@ -62,6 +65,7 @@ fn task() -> Result<()> {
         ["coverage"] => coverage::coverage(),
         ["fix"] => fix(),
         ["fuzz", arguments @ ..] => fuzz::fuzz(arguments),
+        ["guest"] => guest::build(),
         ["growth", arguments @ ..] => growth::growth(arguments),
         ["mutants", arguments @ ..] => mutants::mutants(arguments),
         ["sim", arguments @ ..] => sim::sim(arguments),
@@ -103,6 +107,7 @@ fn verify(installed: bool) -> Result<()> {
     )?;
     sim::verify()?;
     growth::verify(installed)?;
+    guest::build()?;
     let daemons = daemons::Daemons::start()?;
     let environment: Vec<_> = daemons
         .environment

@@ -37,9 +37,16 @@ pub(super) fn program(name: &str, given: Option<&Path>) -> anyhow::Result<PathBu
     if let Some(given) = given {
         return Ok(given.to_owned());
     }
-    let beside = env::current_exe()?.with_file_name(name);
-    if beside.is_file() {
-        return Ok(beside);
+    let this = env::current_exe()?;
+    let beside = this.with_file_name(name);
+    // As `cargo xtask guest` puts it there; the plain name may be one that is not static, for tests.
+    for beside in [
+        this.with_file_name(format!("{name}-static")),
+        beside.clone(),
+    ] {
+        if beside.is_file() {
+            return Ok(beside);
+        }
     }
     Err(failure::config(format!(
         "the program {name} for guests does not lie beside this one ({}); `cargo xtask guest` builds it, and it can be named",

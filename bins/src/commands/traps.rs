@@ -168,7 +168,7 @@ fn inputs(path: &Path, asked: bool) -> anyhow::Result<Vec<PathBuf>> {
     let name = named.path.name().trim_end_matches(".drv");
     let derivation = Derivation::parse(named.path.store(), name, &text)
         .with_context(|| format!("{} is no derivation", path.display()))?;
-    let beside = path.parent().unwrap_or(Path::new("."));
+    let beside = path.parent().unwrap_or_else(|| Path::new("."));
     // In a store they have their own paths; in a directory of copies they lie beside each other.
     let paths = derivation.input_derivations.keys().map(|input| {
         let input = PathBuf::from(input.to_string());

@@ -180,11 +180,9 @@ impl Core {
                     .output_lost(self.ledger.upcoming(), digest, lost.clone());
             }
         }
-        let Some(derivation) = self.derivations.remove(ix) else {
+        let Some(derivation) = self.discard_derivation(ix) else {
             return;
         };
-        self.names.derivations.remove(derivation.item.digest, ix);
-        self.kinds.leave(&derivation.kind);
         self.edges += derivation.inputs.len();
         for input in derivation.inputs {
             let uses = self.outputs.hot_mut(input);
@@ -206,6 +204,14 @@ impl Core {
         for output in derivation.outputs {
             self.drop_output_if_unused(output);
         }
+    }
+
+    /// Takes a derivation out of the tables. What it makes and needs has not heard of it, or no more.
+    pub(crate) fn discard_derivation(&mut self, ix: Ix<Derivation>) -> Option<Derivation> {
+        let derivation = self.derivations.remove(ix)?;
+        self.names.derivations.remove(derivation.item.digest, ix);
+        self.kinds.leave(&derivation.kind);
+        Some(derivation)
     }
 
     /// Puts off looking whether the derivation's implicit builds are needed.

@@ -3,16 +3,18 @@
 use std::collections::BTreeSet;
 
 use grange_model::{
-    BuildRecord, DerivationRecord, Digest, FactNumber, HistoryRecord, Key, Record, Resources, Seq,
+    AttemptRecord, BuildId, DerivationRecord, Digest, FactNumber, Key, Record, Resources, Seq,
     Term, Timestamp,
 };
 
+use crate::config::Config;
 use crate::history::Entry;
 use crate::io::{AttemptPhase, TimerReason};
 use crate::machine::Core;
+use crate::make::Newcomer;
 use crate::share::Lane;
 use crate::slab::Ix;
-use crate::tables::{Agent, Attempt, Presence, TaskState};
+use crate::tables::{Agent, Attempt, Build, Output, Presence, TaskState};
 use crate::work::Work;
 
 /// What the Datastore said when it was claimed.
@@ -28,26 +30,63 @@ pub struct Start {
     pub seed: u64,
 }
 
-/// Live records as they come from the Datastore, in any order.
-#[derive(Debug, Default)]
+/// A core that takes over live records as they come from the Datastore, in any order. It keeps what it needs of each, and the
+/// record itself can go: all of them at once would take more memory than the core does.
+#[derive(Debug)]
 pub struct Loading {
-    derivations: Vec<DerivationRecord>,
-    builds: Vec<BuildRecord>,
-    attempts: Vec<grange_model::AttemptRecord>,
-    agents: Vec<grange_model::AgentRecord>,
-    history: Vec<HistoryRecord>,
+    core: Core,
+    builds: Vec<Waiting>,
+    attempts: Vec<AttemptRecord>,
+    /// More was heard of what builds take when derivations were there already.
+    learned: bool,
+}
+
+/// A build that has still to be entered: first those that were submitted first, and only when all are known.
+#[derive(Debug)]
+struct Waiting {
+    derivation: Digest,
+    slot: u32,
+    row: Newcomer,
 }
 
 impl Loading {
-    /// Takes more of them.
+    /// A core that has still to be told what is unfinished.
+    #[must_use]
+    pub fn new(config: Config, start: Start) -> Self {
+        let mut core = Core::new(config, start);
+        core.groups.starting = true;
+        Self {
+            core,
+            builds: Vec::new(),
+            attempts: Vec::new(),
+            learned: false,
+        }
+    }
+
+    /// Takes more of the records.
     pub fn extend(&mut self, records: impl IntoIterator<Item = Record>) {
+        let core = &mut self.core;
         for record in records {
             match record {
-                Record::Derivation(derivation) => self.derivations.push(derivation),
-                Record::Build(build) => self.builds.push(build),
+                Record::Derivation(record) => core.load_derivation(&record),
+                Record::Build(record) => {
+                    self.builds.push(Waiting {
+                        derivation: record.spec.derivation,
+                        slot: record.slot,
+                        row: core.newcomer(&record),
+                    });
+                }
                 Record::Attempt(attempt) => self.attempts.push(attempt),
-                Record::Agent(agent) => self.agents.push(agent),
-                Record::History(history) => self.history.push(history),
+                Record::Agent(record) => {
+                    let id = record.id;
+                    let ix = core.agents.insert(Agent::new(record));
+                    core.names.agents.insert(id, ix);
+                }
+                Record::History(record) => {
+                    self.learned |= core.derivations.len() > 0;
+                    let entry = Entry::of(&record);
+                    core.history.put(&record.package, &record.system, entry);
+                }
                 // Hooks are the shell's; nothing else is live.
                 _ => {}
             }
@@ -62,85 +101,110 @@ impl Loading {
     /// `parts` after a start, nor end with it if it fails.
     #[must_use]
     pub fn questions(&self) -> Vec<Digest> {
-        let again = self.builds.iter().filter(|build| build.spec.again);
-        let wanted: BTreeSet<_> = again.map(|build| build.spec.derivation).collect();
-        let derivations = self
-            .derivations
-            .iter()
-            .filter(|record| record.outputs.len() > 1 || wanted.contains(&record.item.digest));
-        derivations
-            .flat_map(|record| &record.outputs)
-            .map(|output| output.item.digest)
+        let again = self.builds.iter().filter(|build| build.row.ask.again);
+        let wanted: BTreeSet<_> = again.map(|build| build.derivation).collect();
+        let derivations = self.core.derivations.iter().map(|(_, row)| row);
+        let asked =
+            derivations.filter(|row| row.outputs.len() > 1 || wanted.contains(&row.item.digest));
+        asked
+            .flat_map(|row| &row.outputs)
+            .map(|output| self.core.outputs[*output].digest)
             .collect()
     }
-}
 
-impl Core {
-    /// Takes over what is unfinished. `available`: those of [`Loading::questions`] that are; `upstream`: those that only
-    /// others have.
+    /// The core, which owns all that is unfinished. `available`: those of [`questions`](Self::questions) that are;
+    /// `upstream`: those that only others have.
     /// Leases begin anew: agents that were busy are given time to come back.
     ///
     /// # Errors
     ///
     /// The records do not agree with each other; the message says where.
-    pub fn load(
-        &mut self,
+    pub fn finish(
+        self,
         now: Timestamp,
-        mut loading: Loading,
         available: &[Digest],
         upstream: &[Digest],
-    ) -> Result<(), String> {
-        self.now = now;
-        self.groups.starting = true;
-        // First: what is predicted of a build follows from it.
-        for record in loading.history {
-            self.history
-                .put(&record.package, &record.system, Entry::of(&record));
-        }
-        loading
-            .builds
-            .sort_by_key(|build| (build.submitted_at, build.spec.id));
-        let wanted: BTreeSet<_> = loading
-            .builds
-            .iter()
-            .map(|build| build.spec.derivation)
-            .collect();
-        for record in loading.derivations {
-            let digest = record.item.digest;
-            if wanted.contains(&digest) && self.find_derivation(digest).is_none() {
-                let nodes = self.nodes(&record);
-                self.insert_derivation(&record, nodes);
-            }
+    ) -> Result<Core, String> {
+        let mut core = self.core;
+        core.now = now;
+        if self.learned {
+            core.expect_all();
         }
         let here = available.iter().map(|it| (it, Presence::Available));
         let there = upstream.iter().map(|it| (it, Presence::Upstream));
         for (digest, presence) in here.chain(there) {
-            if let Some(output) = self.find_output(*digest) {
-                self.change_output(output, |node| node.presence = presence);
+            if let Some(output) = core.find_output(*digest) {
+                core.change_output(output, |node| node.presence = presence);
             }
         }
-        for agent in loading.agents {
-            let id = agent.id;
-            let ix = self.agents.insert(Agent::new(agent));
-            self.names.agents.insert(id, ix);
+        core.load_builds(self.builds)?;
+        let unneeded = core.discard_unwanted();
+        core.connect();
+        for output in unneeded {
+            core.drop_output_if_unused(output);
         }
-        for build in loading.builds {
-            self.load_build(build)?;
+        for attempt in self.attempts {
+            core.load_attempt(attempt)?;
+        }
+        core.attempts.seal();
+        let tasks: Vec<_> = core.tasks.iter().map(|(ix, _)| ix).collect();
+        for task in tasks {
+            if core.tasks[task].state != TaskState::Running {
+                core.evaluate(task);
+            }
+        }
+        core.groups.starting = false;
+        Ok(core)
+    }
+}
+
+impl Core {
+    fn load_derivation(&mut self, record: &DerivationRecord) {
+        if self.find_derivation(record.item.digest).is_none() {
+            let nodes = self.nodes(record);
+            self.insert_derivation(record, nodes);
+        }
+    }
+
+    /// Enters all builds, first those that were submitted first.
+    fn load_builds(&mut self, mut builds: Vec<Waiting>) -> Result<(), String> {
+        builds.sort_unstable_by_key(|build| (build.row.submitted_at, build.row.id, build.slot));
+        let mut names: Vec<(BuildId, Ix<Build>)> = Vec::with_capacity(builds.len());
+        for build in builds {
+            let (id, slot) = (build.row.id, build.slot);
+            let Some(derivation) = self.find_derivation(build.derivation) else {
+                return Err(format!("build {id} is of a derivation that is not there"));
+            };
+            if self.builds.get(Ix::new(slot)).is_some() {
+                return Err(format!("there are two builds in row {slot}"));
+            }
+            let (_, ix) = self.enlist(derivation, build.row, |builds, row| {
+                builds.insert_at(slot, row)
+            });
+            names.push((id, ix));
         }
         self.builds.seal();
-        self.connect();
-        for attempt in loading.attempts {
-            self.load_attempt(attempt)?;
+        names.sort_unstable();
+        if let Some([(id, _), _]) = names.array_windows().find(|[one, other]| one.0 == other.0) {
+            return Err(format!("there are two builds {id}"));
         }
-        self.attempts.seal();
-        let tasks: Vec<_> = self.tasks.iter().map(|(ix, _)| ix).collect();
-        for task in tasks {
-            if self.tasks[task].state != TaskState::Running {
-                self.evaluate(task);
-            }
-        }
-        self.groups.starting = false;
+        // In order and all at once, they are packed closely.
+        self.names.builds = names.into_iter().collect();
         Ok(())
+    }
+
+    /// Derivations without builds go; returns the outputs that they make and need.
+    fn discard_unwanted(&mut self) -> Vec<Ix<Output>> {
+        let unwanted = self
+            .derivations
+            .iter()
+            .filter(|(_, row)| row.tasks.is_empty());
+        let unwanted: Vec<_> = unwanted.map(|(ix, _)| ix).collect();
+        let gone = unwanted
+            .into_iter()
+            .filter_map(|ix| self.discard_derivation(ix));
+        gone.flat_map(|row| row.outputs.into_iter().chain(row.inputs))
+            .collect()
     }
 
     /// Tells all derivations at once who makes and who needs what.
@@ -173,25 +237,7 @@ impl Core {
         }
     }
 
-    fn load_build(&mut self, record: BuildRecord) -> Result<(), String> {
-        let (id, slot) = (record.spec.id, record.slot);
-        let Some(derivation) = self.find_derivation(record.spec.derivation) else {
-            return Err(format!("build {id} is of a derivation that is not there"));
-        };
-        if self.names.builds.contains_key(&id) {
-            return Err(format!("there are two builds {id}"));
-        }
-        if self.builds.get(Ix::new(slot)).is_some() {
-            return Err(format!("there are two builds in row {slot}"));
-        }
-        self.derivations[derivation].complete |= record.spec.inputs;
-        self.enlist(derivation, &record, |builds, build| {
-            builds.insert_at(slot, build)
-        });
-        Ok(())
-    }
-
-    fn load_attempt(&mut self, record: grange_model::AttemptRecord) -> Result<(), String> {
+    fn load_attempt(&mut self, record: AttemptRecord) -> Result<(), String> {
         let id = record.id;
         let task = match record.again {
             Some(build) => self

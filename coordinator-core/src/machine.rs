@@ -73,7 +73,7 @@ pub struct Core {
 }
 
 impl Core {
-    /// An empty one. Live records, if there are any, are handed in with [`Core::load`].
+    /// An empty one. Live records, if there are any, are taken over by a [`Loading`](crate::Loading).
     #[must_use]
     pub fn new(config: Config, start: Start) -> Self {
         let ledger = Ledger::new(start.seq, start.fact);

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use grange_model::{
-    BuildRecord, BuildSpec, BuildState, DerivationRecord, Digest, Fact, FinishedBuild, Key, Record,
-    Resources, Tags,
+    BuildId, BuildRecord, BuildSpec, BuildState, DerivationRecord, Digest, Fact, FinishedBuild,
+    Key, Record, Resources, SetupFailure, Tags, Timestamp,
 };
 
 use crate::ask::Ask;
@@ -20,6 +20,18 @@ use crate::tables::{Build, Derivation, Task, TaskState};
 
 /// What a new build counts for in a slice of work, beside its inputs.
 const MAKE_EDGES: usize = 16;
+
+/// A build that is about to be entered: what is kept of it beside its place.
+#[derive(Debug)]
+pub(crate) struct Newcomer {
+    pub(crate) id: BuildId,
+    pub(crate) submitted_at: Timestamp,
+    pub(crate) ask: Arc<Ask>,
+    pub(crate) setup_failures: Vec<SetupFailure>,
+    pub(crate) priority: i32,
+    pub(crate) implicit: bool,
+    pub(crate) rebuild: bool,
+}
 
 /// Where a derivation is known from.
 enum Source {
@@ -274,9 +286,10 @@ impl Core {
         record.slot = self.builds.vacant().0;
         self.edges += MAKE_EDGES;
         let id = record.spec.id;
-        self.derivations[derivation].complete |= record.spec.inputs;
         let new = self.derivations[derivation].tasks.is_empty();
-        let task = self.enlist(derivation, &record, Slab::insert);
+        let row = self.newcomer(&record);
+        let (task, build) = self.enlist(derivation, row, Slab::insert);
+        self.names.builds.insert(id, build);
         self.ledger.put(Record::Build(record));
         if new {
             self.expect_outputs(derivation);
@@ -306,40 +319,59 @@ impl Core {
         }
     }
 
-    /// Enters a build into the tables; returns its task.
+    /// What is kept of a build, before it has its place.
+    pub(crate) fn newcomer(&mut self, record: &BuildRecord) -> Newcomer {
+        Newcomer {
+            id: record.spec.id,
+            submitted_at: record.submitted_at,
+            ask: self.asks.join(&record.spec),
+            setup_failures: record.setup_failures.clone(),
+            priority: record.spec.priority,
+            implicit: record.implicit,
+            rebuild: record.rebuild,
+        }
+    }
+
+    /// Enters a build into the tables, but not under its name; returns its task and its row.
     pub(crate) fn enlist(
         &mut self,
         derivation: Ix<Derivation>,
-        record: &BuildRecord,
+        new: Newcomer,
         insert: impl FnOnce(&mut Slab<Build>, Build) -> Ix<Build>,
-    ) -> Ix<Task> {
-        let (id, priority) = (record.spec.id, record.spec.priority);
-        let implicit = record.implicit;
-        let task = self.task_for(derivation, record.spec.again);
-        let ask = self.asks.join(&record.spec);
+    ) -> (Ix<Task>, Ix<Build>) {
+        let Newcomer {
+            id,
+            submitted_at,
+            ask,
+            setup_failures,
+            priority,
+            implicit,
+            rebuild,
+        } = new;
+        self.derivations[derivation].complete |= ask.inputs;
+        let task = self.task_for(derivation, ask.again);
         if self.ask_for(task, &ask.resources) {
             self.change_classes(task);
         }
         let class = self.join_class(task, &ask);
         let row = Build {
             id,
-            submitted_at: record.submitted_at,
+            submitted_at,
             ask,
-            setup_failures: record.setup_failures.clone(),
+            setup_failures,
             task,
             class,
             priority,
             implicit,
-            rebuild: record.rebuild,
+            rebuild,
         };
         let build = insert(&mut self.builds, row);
         self.tasks[task].builds.push(build);
         *self.counter(task) += 1;
-        self.names.builds.insert(id, build);
         if !implicit {
             self.derivations[derivation].own.add(priority);
         }
-        task
+        (task, build)
     }
 
     /// The task that a build of this derivation belongs to.

@@ -189,6 +189,16 @@ impl Core {
         None
     }
 
+    /// Looks up what is expected of all derivations, before any of them has heard of others.
+    pub(crate) fn expect_all(&mut self) {
+        let all: Vec<_> = self.derivations.iter().map(|(ix, _)| ix).collect();
+        for ix in all {
+            let expected = self.expected(&self.derivations[ix]);
+            let row = &mut self.derivations[ix];
+            (row.expected_ms, row.remaining_ms) = (expected, expected);
+        }
+    }
+
     /// Milliseconds that a derivation is expected to take.
     pub(crate) fn expected(&self, derivation: &Derivation) -> u32 {
         self.expected_ms(&derivation.item.name, &derivation.kind.system)

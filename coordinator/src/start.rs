@@ -206,7 +206,16 @@ impl Drop for Coordinator {
 }
 
 async fn load(shared: &Shared, start: Start) -> Result<(Core, Vec<HookRecord>), StartError> {
-    let mut loading = Loading::default();
+    let config = CoreConfig {
+        policy: shared.config.policy.clone(),
+        lease: shared.config.lease,
+        remember_failures: shared.config.remember_failures,
+        remember_cancels: shared.config.remember_cancels,
+        setup_backoff: shared.config.setup_backoff,
+        hold: shared.config.hold,
+        ..CoreConfig::default()
+    };
+    let mut loading = Loading::new(config, start);
     let mut cursors = Vec::new();
     let mut chunks = shared.datastore.load(start.term);
     while let Some(chunk) = chunks.next().await {
@@ -231,17 +240,6 @@ async fn load(shared: &Shared, start: Start) -> Result<(Core, Vec<HookRecord>), 
             None => {}
         }
     }
-    let config = CoreConfig {
-        policy: shared.config.policy.clone(),
-        lease: shared.config.lease,
-        remember_failures: shared.config.remember_failures,
-        remember_cancels: shared.config.remember_cancels,
-        setup_backoff: shared.config.setup_backoff,
-        hold: shared.config.hold,
-        ..CoreConfig::default()
-    };
-    let mut core = Core::new(config, start);
-    core.load(shared.clock.now(), loading, &available, &upstream)
-        .map_err(StartError::Records)?;
-    Ok((core, cursors))
+    let loaded = loading.finish(shared.clock.now(), &available, &upstream);
+    Ok((loaded.map_err(StartError::Records)?, cursors))
 }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use grange_coordinator_core::Loading;
 use grange_model::{
     Batch, BuildId, BuildRecord, BuildState, Change, DerivationRecord, Digest, FactNumber,
     FinishedBuild, Key, NumberedFact, Record, Seq, Term,
@@ -205,12 +204,5 @@ impl Store {
             _ => false,
         };
         self.records.values().filter(is_live).cloned().collect()
-    }
-
-    /// The same, for a core.
-    pub(crate) fn loading(&self) -> Loading {
-        let mut loading = Loading::default();
-        loading.extend(self.live());
-        loading
     }
 }

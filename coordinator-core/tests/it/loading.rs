@@ -1,6 +1,7 @@
 //! A coordinator that starts where another one ended, wherever that was.
 
-use grange_model::{BuildSpec, BuildState, Record, decode, encode};
+use grange_coordinator_core::{Config, Loading, Start};
+use grange_model::{BuildRecord, BuildSpec, BuildState, Key, Record, decode, encode};
 
 use crate::world::World;
 use crate::world::names::{build_id, digest, drv, spec};
@@ -63,7 +64,9 @@ fn only_parts_and_what_is_built_again_are_asked_for_at_the_start() {
         again: true,
         ..spec(3, "again")
     });
-    let mut asked = world.history.loading().questions();
+    let mut loading = Loading::new(Config::default(), Start::default());
+    loading.extend(world.history.live());
+    let mut asked = loading.questions();
     asked.sort();
     let outputs = ["again:out", "parts:lib", "parts:out"];
     assert_eq!(asked, outputs.map(digest));
@@ -104,4 +107,79 @@ fn what_lies_here_stays_when_others_are_found_to_have_it() {
     world.report(1, again.attempt, report);
     assert!(!world.finished(2).outputs[0].canonical);
     assert_eq!(world.history.item(digest("tar")).unwrap(), before);
+}
+
+/// What a Datastore gives comes in any order; a derivation of which nothing is unfinished is not kept, nor what only that needs.
+#[test]
+fn records_come_in_any_order_and_only_what_is_unfinished_is_kept() {
+    let mut world = World::of(&[
+        drv("lib"),
+        drv("parts").also("doc").needs("lib"),
+        drv("tool").needs("parts"),
+        drv("odd").needs("tool").needs("nothing"),
+        drv("nothing"),
+    ]);
+    world.build(spec(1, "tool"));
+    world.build(BuildSpec {
+        priority: 3,
+        ..spec(2, "lib")
+    });
+    world.take_one(1);
+    let mut records: Vec<_> = world.history.live().collect();
+    for name in ["odd", "nothing"] {
+        records.extend(world.history.get(&Key::Derivation(digest(name))));
+    }
+    let load = |records: Vec<Record>| {
+        let mut loading = Loading::new(Config::default(), Start::default());
+        for record in records {
+            loading.extend([record]);
+        }
+        let core = loading.finish(world.now, &[], &[]).unwrap();
+        core.check_invariants().unwrap();
+        assert!(!core.is_unfinished(digest("odd")));
+        let all: Vec<_> = core.builds(None).collect();
+        (all, core.counts())
+    };
+    let forwards = load(records.clone());
+    records.reverse();
+    assert_eq!(load(records), forwards);
+    assert_eq!(forwards.0.len(), 4);
+}
+
+#[test]
+fn records_that_disagree_are_refused() {
+    let mut world = World::of(&[drv("a"), drv("b")]);
+    world.build(spec(1, "a"));
+    world.build(spec(2, "b"));
+    let records: Vec<_> = world.history.live().collect();
+    let refused = |change: &dyn Fn(&mut Vec<Record>)| {
+        let mut records = records.clone();
+        change(&mut records);
+        let mut loading = Loading::new(Config::default(), Start::default());
+        loading.extend(records);
+        loading.finish(world.now, &[], &[]).unwrap_err()
+    };
+    let each = |change: fn(&mut BuildRecord)| {
+        move |records: &mut Vec<Record>| {
+            for record in records {
+                if let Record::Build(build) = record {
+                    change(build);
+                }
+            }
+        }
+    };
+    let (one, two) = (build_id(1), build_id(2));
+    assert_eq!(
+        refused(&each(|build| build.slot = 7)),
+        "there are two builds in row 7"
+    );
+    let same = refused(&each(|build| build.spec.id = build_id(1)));
+    assert_eq!(same, format!("there are two builds {one}"));
+    let gone = refused(&|records| {
+        records.retain(|record| record.key() != Key::Derivation(digest("b")));
+    });
+    assert_eq!(
+        gone,
+        format!("build {two} is of a derivation that is not there")
+    );
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use grange_coordinator_core::{Core, Start, Ticket};
+use grange_coordinator_core::{Core, Loading, Start, Ticket};
 use grange_model::{AttemptId, Batch, FactNumber, HookRecord, Key, Record, Seq, Term};
 
 use super::follow::HOOK;
@@ -119,15 +119,16 @@ impl Farm {
             fact: self.store.last_fact(),
             seed: mix(self.scenario.seed, term.0),
         };
-        let mut core = Core::new(self.scenario.config.clone(), start);
         let now = self.coordinators.clock.read(self.now);
-        let loading = self.store.loading();
+        let mut loading = Loading::new(self.scenario.config.clone(), start);
+        loading.extend(self.store.live());
         let available: Vec<_> = loading
             .questions()
             .into_iter()
             .filter(|output| self.store.has_item(*output))
             .collect();
-        core.load(now, loading, &available, &[])
+        let core = loading
+            .finish(now, &available, &[])
             .map_err(|detail| self.violated("loads", detail))?;
         core.check_invariants()
             .map_err(|violation| self.violated("loads", violation.to_string()))?;

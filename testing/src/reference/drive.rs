@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use grange_coordinator_core::{
-    Config, Core, DeniedWhy, Effect, Input, LookupId, Reply, Start, Ticket, TimerReason,
+    Config, Core, DeniedWhy, Effect, Input, Loading, LookupId, Reply, Start, Ticket, TimerReason,
 };
 use grange_model::{BuildId, Key, Record, Term, Timestamp};
 
@@ -163,8 +163,8 @@ impl Drive {
             fact: self.store.last_fact(),
             seed: self.term,
         };
-        self.core = Core::new(self.config.clone(), start);
-        let loading = self.store.loading();
+        let mut loading = Loading::new(self.config.clone(), start);
+        loading.extend(self.store.live());
         let (mut here, mut upstream) = (Vec::new(), Vec::new());
         for output in loading.questions() {
             match self.store.get(&Key::Item(output)) {
@@ -173,8 +173,9 @@ impl Drive {
                 None => {}
             }
         }
-        let loaded = self.core.load(now, loading, &here, &upstream);
-        loaded.map_err(|message| Mismatch::new("what is durable can be loaded", message))?;
+        let loaded = loading.finish(now, &here, &upstream);
+        self.core =
+            loaded.map_err(|message| Mismatch::new("what is durable can be loaded", message))?;
         self.check()?;
         self.wake(now)
     }

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use grange_coordinator_core::Loading;
 use grange_model::{
     Batch, BuildId, Change, FactNumber, FinishedBuild, Key, NumberedFact, Record, Seq, decode,
     encode,
@@ -83,13 +82,13 @@ impl Store {
     }
 
     /// What a Datastore loads.
-    pub(super) fn loading(&self) -> Loading {
+    pub(super) fn live(&self) -> impl Iterator<Item = Record> + '_ {
         let builds = self.records.values().filter_map(|record| match record {
             Record::Build(build) => Some(build.spec.derivation),
             _ => None,
         });
         let wanted: BTreeSet<_> = builds.collect();
-        let is_live = |record: &&Record| match record {
+        let is_live = move |record: &&Record| match record {
             Record::Agent(_)
             | Record::Build(_)
             | Record::Attempt(_)
@@ -98,8 +97,6 @@ impl Store {
             Record::Derivation(derivation) => wanted.contains(&derivation.item.digest),
             _ => false,
         };
-        let mut loading = Loading::default();
-        loading.extend(self.records.values().filter(is_live).cloned());
-        loading
+        self.records.values().filter(is_live).cloned()
     }
 }

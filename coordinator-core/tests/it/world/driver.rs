@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use grange_coordinator_core::{
-    Config, Core, Effect, Input, LookupId, Reply, Start, Ticket, TimerReason,
+    Config, Core, Effect, Input, Loading, LookupId, Reply, Start, Ticket, TimerReason,
 };
 use grange_model::{Batch, Key, Record, Seq, Term, Timestamp};
 
@@ -181,8 +181,8 @@ impl World {
             fact: self.history.last_fact(),
             seed: self.term,
         };
-        self.core = Core::new(self.config.clone(), start);
-        let loading = self.history.loading();
+        let mut loading = Loading::new(self.config.clone(), start);
+        loading.extend(self.history.live());
         let (mut available, mut upstream) = (Vec::new(), Vec::new());
         for output in loading.questions() {
             match self.history.get(&Key::Item(output)) {
@@ -191,9 +191,7 @@ impl World {
                 None => {}
             }
         }
-        self.core
-            .load(self.now, loading, &available, &upstream)
-            .unwrap();
+        self.core = loading.finish(self.now, &available, &upstream).unwrap();
         self.check();
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use grange_coordinator_core::Loading;
 use grange_model::{
     AttemptId, Batch, BuildId, BuildRecord, BuildState, Change, DerivationRecord, Digest, Fact,
     FactNumber, FinishedBuild, ItemRecord, Key, LostReason, NumberedFact, Record, Seq, decode,
@@ -271,9 +270,9 @@ impl History {
     }
 
     /// What a Datastore loads.
-    pub(crate) fn loading(&self) -> Loading {
+    pub(crate) fn live(&self) -> impl Iterator<Item = Record> + '_ {
         let wanted: BTreeSet<_> = self.builds().map(|build| build.spec.derivation).collect();
-        let live = |key: &&Key| match key {
+        let live = move |key: &&Key| match key {
             Key::Agent(_)
             | Key::Build(_)
             | Key::Attempt(_)
@@ -282,9 +281,7 @@ impl History {
             Key::Derivation(derivation) => wanted.contains(derivation),
             _ => false,
         };
-        let mut loading = Loading::default();
         let keys = self.records.keys().filter(live);
-        loading.extend(keys.filter_map(|key| self.get(key)));
-        loading
+        keys.filter_map(|key| self.get(key))
     }
 }

@@ -106,7 +106,7 @@ impl Core {
         let others = row.ready.len().saturating_sub(1);
         let needs = row.demand.of(&self.agents[agent]);
         let choice = Choice {
-            ready_at: self.tasks[place.task].ready_at,
+            ready_at: self.tasks[place.task].moment,
             priority: self.derived(self.tasks[place.task].derivation),
             occasion: if reserved {
                 Occasion::Reserved
@@ -232,7 +232,7 @@ impl Core {
     /// Whether nothing speaks against giving the task to the agent, whom its class fits.
     pub(crate) fn may_have(&self, turn: &Turn<'_>, class: Ix<Class>, agent: Ix<Agent>) -> bool {
         let task = turn.1.task;
-        let mut attempts = self.tasks[task].attempts.iter();
+        let mut attempts = self.tasks[task].attempts().iter();
         let holds = attempts.any(|attempt| self.attempts[*attempt].agent == agent);
         !holds && !self.is_avoided(task, agent) && !self.is_kept_from(turn, class, agent)
     }
@@ -285,10 +285,10 @@ impl Core {
             let speed = self.agents[agent].speed();
             self.groups.begin(group, speed, self.now, self.now);
         }
-        self.tasks[task].attempts.push(attempt);
+        self.tasks[task].tries_mut().attempts.push(attempt);
         self.has_inputs(agent, self.tasks[task].derivation);
         #[cfg(grange_bugs)]
-        let stays = self.has_bug(crate::Bug::TwoAgents) && self.tasks[task].attempts.len() < 2;
+        let stays = self.has_bug(crate::Bug::TwoAgents) && self.tasks[task].attempts().len() < 2;
         #[cfg(not(grange_bugs))]
         let stays = false;
         if !stays {

@@ -100,7 +100,7 @@ impl Build {
             implicit: self.implicit,
             rebuild: self.rebuild,
             submitted_at: self.submitted_at,
-            setup_failures: self.setup_failures.clone(),
+            setup_failures: self.setup_failures().to_vec(),
         }
     }
 }

@@ -204,8 +204,8 @@ impl Core {
     /// A task of a derivation whose inputs know its priority joins a line.
     pub(crate) fn join_line(&mut self, ix: Ix<Task>) {
         let share = self.config.policy.share.clone();
-        let path = share.zip(self.candidate(ix));
-        let path = path.map_or_else(Vec::new, |(share, candidate)| share.path(&candidate));
+        let path = share.and_then(|share| Some(share.path(&self.candidate(ix)?)));
+        let path = path.unwrap_or_default();
         let task = &self.tasks[ix];
         let derivation = &self.derivations[task.derivation];
         let stand = (Reverse(derivation.announced), task.order);

@@ -65,7 +65,7 @@ impl Core {
 
     /// The attempt of a task that goes on to count on.
     fn attempt_of(&self, task: Ix<Task>) -> Option<&Attempt> {
-        let attempts = self.tasks[task].attempts.iter();
+        let attempts = self.tasks[task].attempts().iter();
         let mut attempts = attempts.map(|ix| &self.attempts[*ix]);
         attempts.find(|attempt| !attempt.expired)
     }
@@ -74,7 +74,7 @@ impl Core {
 impl Outlook<'_> {
     /// The longest chain that ends with a derivation, one of whose tasks is this.
     pub(crate) fn chain(&mut self, derivation: Ix<Derivation>, task: Ix<Task>) -> Chain {
-        if self.core.tasks[task].state != TaskState::Blocked {
+        if self.core.tasks[task].state() != TaskState::Blocked {
             return self.root(derivation, task);
         }
         let mut path = vec![(derivation, 0)];
@@ -102,7 +102,7 @@ impl Outlook<'_> {
                 continue;
             }
             let task = self.core.foremost(producer);
-            match task.map(|task| (task, self.core.tasks[task].state)) {
+            match task.map(|task| (task, self.core.tasks[task].state())) {
                 Some((_, TaskState::Blocked)) if entered.contains_key(&producer.0) => {}
                 Some((_, TaskState::Blocked)) => {
                     entered.insert(producer.0, ());

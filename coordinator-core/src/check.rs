@@ -64,7 +64,7 @@ impl Core {
             let stands = self
                 .stand(ix)
                 .is_some_and(|(line, stand)| self.backlog.has(line, stand));
-            let runs = task.state == TaskState::Running;
+            let runs = task.state() == TaskState::Running;
             hold(
                 "what does not run is counted among what there is to do",
                 stands != runs,
@@ -73,17 +73,17 @@ impl Core {
             let queued = task.queued.is_some();
             hold(
                 "just the ready are queued",
-                queued == (task.state == TaskState::Ready),
-                || format!("task {ix:?} is {:?}, queued: {queued}", task.state),
+                queued == (task.state() == TaskState::Ready),
+                || format!("task {ix:?} is {:?}, queued: {queued}", task.state()),
             )?;
             let under_way = task
-                .attempts
+                .attempts()
                 .iter()
                 .any(|attempt| !self.attempts[*attempt].expired);
             hold(
                 "what runs has an attempt",
-                under_way == (task.state == TaskState::Running),
-                || format!("task {ix:?} is {:?}", task.state),
+                under_way == (task.state() == TaskState::Running),
+                || format!("task {ix:?} is {:?}", task.state()),
             )?;
             hold(
                 "an attempt of one's own ends one build",
@@ -102,7 +102,7 @@ impl Core {
         let waiting = self
             .tasks
             .iter()
-            .filter(|(_, task)| task.state != TaskState::Running);
+            .filter(|(_, task)| task.state() != TaskState::Running);
         let counted = tasks == waiting.count() as u64;
         hold("nothing else is to do", counted, || format!("{tasks}"))?;
         for (ix, class) in self.classes.table.iter() {
@@ -130,7 +130,7 @@ impl Core {
         let mut counts = StateCounts::default();
         for (_, task) in self.tasks.iter() {
             let builds = task.builds.len() as u64;
-            match task.state {
+            match task.state() {
                 TaskState::Blocked => counts.blocked += builds,
                 TaskState::Ready | TaskState::BackedOff(_) => counts.ready += builds,
                 TaskState::Running => counts.running += builds,
@@ -145,7 +145,7 @@ impl Core {
     fn check_attempts(&self) -> Result<(), InvariantViolation> {
         for (ix, attempt) in self.attempts.iter() {
             let task = self.tasks.get(attempt.task);
-            let known = task.is_some_and(|task| task.attempts.contains(&ix));
+            let known = task.is_some_and(|task| task.attempts().contains(&ix));
             hold("an attempt belongs to its task", known, || {
                 format!("{:?}", attempt.record.id)
             })?;
@@ -232,7 +232,7 @@ impl Core {
             format!("{}: {counted:?}, not {:?}", name(), (expected, lost))
         })?;
         for task in &derivation.tasks {
-            let state = self.tasks[*task].state;
+            let state = self.tasks[*task].state();
             let fits = match state {
                 TaskState::Running => true,
                 TaskState::Blocked => expected > 0 && lost == 0,
@@ -281,11 +281,8 @@ impl Core {
 
     fn check_output(&self, ix: Ix<Output>, output: &Output) -> Result<(), InvariantViolation> {
         let name = || format!("output {ix:?} {:?}", output.digest);
-        let current = |(user, generation): &&(Ix<Derivation>, u32)| {
-            self.derivations.is_current(*user, *generation)
-        };
         let uses = self.outputs.hot(ix);
-        let live = output.users.iter().filter(current).count();
+        let live = output.users.current(&self.derivations).count();
         let counted = (uses.live as usize, uses.stale as usize);
         let right = (live, output.users.len() - live);
         hold("users are counted", counted == right, name)?;

@@ -70,7 +70,7 @@ impl Core {
             };
             self.change_output(edge.output, |node| {
                 node.producers.retain(|producer| *producer != edge.brings);
-                node.waiting.push(edge.brings);
+                node.add_waiting(edge.brings);
             });
             self.priority_changed(edge.brings);
             self.suspect(edge.brings);

@@ -11,7 +11,7 @@ use crate::io::{AttemptPhase, Reply, Ticket};
 use crate::machine::Core;
 use crate::share::Lane;
 use crate::slab::Ix;
-use crate::tables::{Attempt, Build, Derivation, Lost, Status, Task, TaskState};
+use crate::tables::{Attempt, Build, Derivation, Lost, Status, Task, TaskState, Tries};
 
 /// How a task ends.
 #[derive(Debug, Default)]
@@ -55,7 +55,7 @@ impl Core {
             }
         } else if inputs.expected > 0 {
             self.set_state(ix, TaskState::Blocked);
-        } else if !matches!(self.tasks[ix].state, TaskState::BackedOff(_)) {
+        } else if !matches!(self.tasks[ix].state(), TaskState::BackedOff(_)) {
             self.set_state(ix, TaskState::Ready);
         }
     }
@@ -65,7 +65,7 @@ impl Core {
         self.edges += inputs.len();
         let nodes = inputs.iter().map(|input| &self.outputs[*input]);
         let lost = nodes.filter(|node| node.status() == Status::Lost);
-        lost.filter_map(|node| Some(node.lost.as_ref()?.cause(node.digest)))
+        lost.filter_map(|node| Some(node.lost()?.cause(node.digest)))
             .collect()
     }
 
@@ -122,9 +122,12 @@ impl Core {
         mut decided: Option<(Ix<Attempt>, AttemptSummary)>,
     ) -> Vec<AttemptSummary> {
         let task = &mut self.tasks[ix];
-        let attempts = mem::take(&mut task.attempts);
-        let tries = task.tries.take();
-        let mut past = tries.map_or_else(Vec::new, |tries| tries.past);
+        let Some(tries) = task.tries.take() else {
+            return Vec::new();
+        };
+        let Tries {
+            attempts, mut past, ..
+        } = *tries;
         past.reserve_exact(attempts.len());
         for attempt in attempts {
             let won = decided.take_if(|(winner, _)| *winner == attempt);
@@ -320,12 +323,10 @@ impl Core {
             }
             self.roomy.insert(attempt.agent);
         }
-        if let Some(task) = self.tasks.get(attempt.task)
-            && task.attempts.contains(&ix)
+        if let Some(task) = self.tasks.get_mut(attempt.task)
+            && let Some(tries) = &mut task.tries
         {
-            self.tasks[attempt.task]
-                .attempts
-                .retain(|other| *other != ix);
+            tries.attempts.retain(|other| *other != ix);
         }
     }
 

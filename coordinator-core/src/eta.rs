@@ -135,7 +135,7 @@ impl<'a> Outlook<'a> {
         let class = self.class_of(chain.root);
         let (delay, doubt) = self.delay(chain.root, class);
         let (mut mean, mut variance) = (delay + chain.mean, chain.variance + doubt * doubt);
-        if self.core.tasks[task].state == TaskState::Blocked {
+        if self.core.tasks[task].state() == TaskState::Blocked {
             // When its inputs are there, others may still come before it.
             if self.prospect(build.class).is_none() {
                 return self.never(task);

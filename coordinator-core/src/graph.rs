@@ -13,6 +13,7 @@ use crate::slab::Ix;
 use crate::tables::{
     Build, Derivation, Inputs, Lost, Odd, Output, Presence, Status, TaskState, Uses,
 };
+use crate::users::Users;
 use crate::work::Work;
 
 /// The rows of what a derivation makes and needs, in the order of its record.
@@ -44,10 +45,9 @@ impl Core {
             maker: None,
             ambiguous: false,
             producers: Few::None,
-            waiting: Few::None,
-            users: Vec::new(),
+            users: Users::default(),
             priorities: Levels::default(),
-            lost: None,
+            odd: None,
         });
         self.names.outputs.insert(ix, &self.outputs);
         ix
@@ -135,13 +135,18 @@ impl Core {
         for at in 0..self.derivations[ix].inputs.len() {
             let input = self.derivations[ix].inputs[at];
             let output = &mut self.outputs[input];
-            output.users.push((ix, generation));
+            output.users.push(ix, generation);
             let status = output.status();
             self.derivations.hot_mut(ix).count(status, 1);
             self.outputs.hot_mut(input).live += 1;
             self.change_levels(input, None, Some(announced));
         }
         self.edges += self.derivations[ix].inputs.len();
+        self.join_lines(ix);
+    }
+
+    /// The tasks of a derivation count among what there is to do.
+    pub(crate) fn join_lines(&mut self, ix: Ix<Derivation>) {
         for task in self.derivations[ix].tasks.clone() {
             self.join_line(task);
         }
@@ -153,7 +158,7 @@ impl Core {
         for output in self.derivations[ix].outputs.clone() {
             self.change_output(output, |node| {
                 node.producers.push(ix);
-                node.lost = None;
+                node.set_lost(None);
             });
             self.recent.not_lost(self.outputs[output].digest);
         }
@@ -163,11 +168,10 @@ impl Core {
     pub(crate) fn drop_derivation(&mut self, ix: Ix<Derivation>, lost: Option<&Lost>) {
         for output in self.derivations[ix].outputs.clone() {
             self.change_output(output, |node| {
-                node.producers.retain(|producer| *producer != ix);
-                node.waiting.retain(|producer| *producer != ix);
+                node.remove_maker(ix);
                 if node.status() == Status::Untried {
                     node.presence = Presence::Absent;
-                    node.lost = lost.cloned().map(Box::new);
+                    node.set_lost(lost.cloned());
                 }
             });
             let node = &self.outputs[output];
@@ -227,7 +231,7 @@ impl Core {
     pub(crate) fn output_is_available(&mut self, ix: Ix<Output>, presence: Presence) {
         self.change_output(ix, |node| {
             node.presence = presence;
-            node.lost = None;
+            node.set_lost(None);
         });
     }
 
@@ -257,7 +261,7 @@ impl Core {
     /// What follows for a derivation of a change of one of its inputs that it has counted.
     pub(crate) fn input_changed(&mut self, user: Ix<Derivation>, new: Status) {
         for task in self.derivations[user].tasks.clone() {
-            let state = self.tasks[task].state;
+            let state = self.tasks[task].state();
             match new {
                 _ if state == TaskState::Running => {}
                 Status::Expected => self.set_state(task, TaskState::Blocked),
@@ -310,9 +314,7 @@ impl Core {
         if uses.pending == 0 && uses.is_crowded() {
             uses.stale = 0;
             let derivations = &self.derivations;
-            self.outputs[ix]
-                .users
-                .retain(|(user, generation)| derivations.is_current(*user, *generation));
+            self.outputs[ix].users.forget_stale(derivations);
         }
     }
 }
@@ -328,7 +330,7 @@ impl Inputs {
     }
 
     /// One input more or less that stands so.
-    fn count(&mut self, status: Status, by: i32) {
+    pub(crate) fn count(&mut self, status: Status, by: i32) {
         let counter = match status {
             Status::Expected => &mut self.expected,
             Status::Lost => &mut self.lost,
@@ -348,7 +350,7 @@ impl Uses {
 impl Output {
     /// All derivations with unfinished builds that make it.
     pub(crate) fn makers(&self) -> impl Iterator<Item = Ix<Derivation>> + '_ {
-        self.producers.iter().chain(&self.waiting).copied()
+        self.producers.iter().chain(self.waiting()).copied()
     }
 
     pub(crate) fn status(&self) -> Status {
@@ -356,7 +358,7 @@ impl Output {
             Status::Available
         } else if !self.producers.is_empty() {
             Status::Expected
-        } else if self.lost.is_some() {
+        } else if self.lost().is_some() {
             Status::Lost
         } else {
             Status::Untried

@@ -79,6 +79,7 @@ mod slab;
 mod submit;
 mod tables;
 mod urgent;
+mod users;
 mod view;
 mod why;
 mod work;

@@ -14,7 +14,7 @@ use crate::machine::Core;
 use crate::make::Newcomer;
 use crate::share::Lane;
 use crate::slab::Ix;
-use crate::tables::{Agent, Attempt, Build, Output, Presence, TaskState};
+use crate::tables::{Agent, Attempt, Build, Derivation, Output, Presence, Status, TaskState};
 use crate::work::Work;
 
 /// What the Datastore said when it was claimed.
@@ -149,7 +149,7 @@ impl Loading {
         core.attempts.seal();
         let tasks: Vec<_> = core.tasks.iter().map(|(ix, _)| ix).collect();
         for task in tasks {
-            if core.tasks[task].state != TaskState::Running {
+            if core.tasks[task].state() != TaskState::Running {
                 core.evaluate(task);
             }
         }
@@ -213,8 +213,17 @@ impl Core {
         for &derivation in &derivations {
             self.expect_outputs(derivation);
         }
+        // Most lie behind what they need. So those that need a derivation come before it, and what it has from them it has at
+        // once, and tells its inputs once.
+        for &derivation in derivations.iter().rev() {
+            self.link_inputs(derivation);
+        }
+        for output in self.outputs.iter_mut() {
+            output.users.reverse();
+        }
         for &derivation in &derivations {
-            self.attach_inputs(derivation);
+            self.join_lines(derivation);
+            self.priority_changed(derivation);
         }
         self.break_loaded_cycles();
         // Who is wanted no more is looked at when attempts are there, too: their builds must not have ended
@@ -234,6 +243,24 @@ impl Core {
             if builds.any(|build| self.builds[*build].implicit) {
                 self.maybe_unwanted(derivation);
             }
+        }
+    }
+
+    /// A derivation needs its inputs, of which nobody else is told yet.
+    fn link_inputs(&mut self, ix: Ix<Derivation>) {
+        let generation = self.derivations.generation(ix);
+        let announced = self.derived(ix);
+        self.derivations[ix].announced = announced;
+        for at in 0..self.derivations[ix].inputs.len() {
+            let input = self.derivations[ix].inputs[at];
+            let output = &mut self.outputs[input];
+            output.users.push(ix, generation);
+            let status = output.status();
+            if status != Status::Available {
+                output.priorities.add(announced);
+            }
+            self.derivations.hot_mut(ix).count(status, 1);
+            self.outputs.hot_mut(input).live += 1;
         }
     }
 
@@ -276,7 +303,7 @@ impl Core {
             expired: false,
         };
         let ix = self.attempts.insert_at(id.slot, attempt);
-        self.tasks[task].attempts.push(ix);
+        self.tasks[task].tries_mut().attempts.push(ix);
         self.set_state(task, TaskState::Running);
         self.agents[agent].attempts.insert(ix);
         self.agents[agent].occupy(&needs);

@@ -190,7 +190,7 @@ impl Core {
         if let Some(node) = node {
             match node.status() {
                 Status::Available | Status::Expected => return None,
-                Status::Lost => return node.lost.as_deref().cloned(),
+                Status::Lost => return node.lost().cloned(),
                 Status::Untried => {}
             }
         }
@@ -229,7 +229,7 @@ impl Core {
             if node.status() == Status::Untried
                 && let Some(lost) = self.lost_cause_of(known, input, Some(node))
             {
-                self.change_output(ix, |node| node.lost = Some(Box::new(lost)));
+                self.change_output(ix, |node| node.set_lost(Some(lost)));
             }
         }
         nodes

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use grange_model::{
     BuildId, BuildRecord, BuildSpec, BuildState, DerivationRecord, Digest, Fact, FinishedBuild,
-    Key, Record, Resources, SetupFailure, Tags, Timestamp,
+    Key, Record, Resources, Tags, Timestamp,
 };
 
 use crate::ask::Ask;
@@ -16,7 +16,7 @@ use crate::machine::Core;
 use crate::queue::Class;
 use crate::request::{Known, Request, Want};
 use crate::slab::{Ix, Slab};
-use crate::tables::{Build, Derivation, Task, TaskState};
+use crate::tables::{Build, Derivation, SetupFailures, Stage, Task, TaskState};
 
 /// What a new build counts for in a slice of work, beside its inputs.
 const MAKE_EDGES: usize = 16;
@@ -27,7 +27,7 @@ pub(crate) struct Newcomer {
     pub(crate) id: BuildId,
     pub(crate) submitted_at: Timestamp,
     pub(crate) ask: Arc<Ask>,
-    pub(crate) setup_failures: Vec<SetupFailure>,
+    pub(crate) setup_failures: Option<Box<SetupFailures>>,
     pub(crate) priority: i32,
     pub(crate) implicit: bool,
     pub(crate) rebuild: bool,
@@ -297,16 +297,16 @@ impl Core {
             self.break_new_cycles(derivation);
         } else {
             let row = &self.tasks[task];
-            if row.line.is_none() && row.state != TaskState::Running {
+            if row.line.is_none() && row.state() != TaskState::Running {
                 self.join_line(task);
             }
             self.priority_changed(derivation);
         }
-        if matches!(self.tasks[task].state, TaskState::BackedOff(_)) {
+        if matches!(self.tasks[task].state(), TaskState::BackedOff(_)) {
             // Other agents than before may be able to take it now.
             self.set_state(task, TaskState::Blocked);
         }
-        if self.tasks[task].state != TaskState::Running {
+        if self.tasks[task].state() != TaskState::Running {
             self.evaluate(task);
             self.back_off_if_avoided(task);
         }
@@ -321,11 +321,13 @@ impl Core {
 
     /// What is kept of a build, before it has its place.
     pub(crate) fn newcomer(&mut self, record: &BuildRecord) -> Newcomer {
+        let failures = &record.setup_failures;
         Newcomer {
             id: record.spec.id,
             submitted_at: record.submitted_at,
             ask: self.asks.join(&record.spec),
-            setup_failures: record.setup_failures.clone(),
+            setup_failures: (!failures.is_empty())
+                .then(|| Box::new(SetupFailures(failures.clone()))),
             priority: record.spec.priority,
             implicit: record.implicit,
             rebuild: record.rebuild,
@@ -387,13 +389,12 @@ impl Core {
             derivation,
             again,
             builds: Few::None,
-            state: TaskState::Blocked,
+            stage: Stage::Blocked,
             order: self.next_order,
-            ready_at: self.now,
+            moment: self.now,
             classes: Few::None,
             line: None,
             queued: None,
-            attempts: Few::None,
             tries: None,
         });
         self.derivations[derivation].tasks.push(task);
@@ -421,7 +422,7 @@ impl Core {
 
     /// The state of a task's builds.
     pub(crate) fn state_of(&self, task: Ix<Task>) -> BuildState {
-        match self.tasks[task].state {
+        match self.tasks[task].state() {
             TaskState::Blocked => BuildState::Blocked,
             TaskState::Ready | TaskState::BackedOff(_) => BuildState::Ready,
             TaskState::Running => BuildState::Running,

@@ -92,12 +92,9 @@ impl Core {
 
     /// The announced priorities of the derivations that need an output.
     pub(crate) fn levels_of_users(&self, output: Ix<Output>) -> Levels {
-        let users = self.outputs[output].users.iter();
-        let live =
-            users.filter(|(user, generation)| self.derivations.is_current(*user, *generation));
         let mut levels = Levels::default();
-        for (user, _) in live {
-            levels.add(self.derivations[*user].announced);
+        for user in self.outputs[output].users.current(&self.derivations) {
+            levels.add(self.derivations[user].announced);
         }
         levels
     }

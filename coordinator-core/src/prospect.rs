@@ -125,7 +125,7 @@ impl<'a> Outlook<'a> {
     /// Milliseconds until somebody takes a task, and their standard deviation.
     pub(crate) fn delay(&mut self, task: Ix<Task>, class: Option<Ix<Class>>) -> (f64, f64) {
         let core = self.core;
-        let state = core.tasks[task].state;
+        let state = core.tasks[task].state();
         let (Some((line, stand)), Some(class)) = (core.stand(task), class) else {
             return (0.0, 0.0);
         };

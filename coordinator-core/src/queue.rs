@@ -216,16 +216,13 @@ impl Core {
 
     /// Moves a task to another state: its queues and the counters follow.
     pub(crate) fn set_state(&mut self, ix: Ix<Task>, state: TaskState) {
-        if self.tasks[ix].state == state {
+        if self.tasks[ix].state() == state {
             return;
         }
         self.unlist(ix);
-        if state == TaskState::Ready {
-            self.tasks[ix].ready_at = self.now;
-        }
         let builds = self.tasks[ix].builds.len() as u64;
         *self.counter(ix) -= builds;
-        let before = std::mem::replace(&mut self.tasks[ix].state, state);
+        let before = self.tasks[ix].replace_state(state, self.now);
         *self.counter(ix) += builds;
         if state == TaskState::Running {
             self.leave_line(ix);
@@ -237,7 +234,7 @@ impl Core {
 
     /// Where the builds of a task in its state are counted.
     pub(crate) fn counter(&mut self, ix: Ix<Task>) -> &mut u64 {
-        match self.tasks[ix].state {
+        match self.tasks[ix].state() {
             TaskState::Blocked => &mut self.counts.blocked,
             TaskState::Ready | TaskState::BackedOff(_) => &mut self.counts.ready,
             TaskState::Running => &mut self.counts.running,
@@ -246,12 +243,12 @@ impl Core {
 
     /// Puts a task into the lists of its classes in which its state belongs.
     pub(crate) fn list(&mut self, ix: Ix<Task>) {
-        let queued = match self.tasks[ix].state {
+        let queued = match self.tasks[ix].state() {
             TaskState::Ready => Some((self.lane(ix), self.order_key(ix))),
             _ => None,
         };
         let task = &mut self.tasks[ix];
-        match task.state {
+        match task.state() {
             TaskState::Ready => {
                 task.queued = queued;
                 let place = task.place(ix);
@@ -293,7 +290,7 @@ impl Core {
             if let Lane::Of(group) = place.lane {
                 self.groups.depart(group);
             }
-        } else if matches!(task.state, TaskState::BackedOff(_)) {
+        } else if matches!(task.state(), TaskState::BackedOff(_)) {
             for class in &task.classes {
                 self.classes.table[*class].backed_off.remove(&ix);
             }

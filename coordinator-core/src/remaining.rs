@@ -292,7 +292,7 @@ impl Core {
                 !node.presence.is_available() && node.producers.contains(&frame.derivation);
             let all = if counts { node.users.len() } else { 0 };
             for at in (0..frame.users.map_or(all, |left| left.min(all))).rev() {
-                let (user, generation) = node.users[at];
+                let (user, generation) = node.users.at(at);
                 self.edges += 1;
                 if self.derivations.is_current(user, generation) {
                     let other = &self.derivations[user];
@@ -345,9 +345,8 @@ impl Core {
     /// What remains of a derivation, from nothing but what remains of those that need it.
     pub(crate) fn remaining_of(&self, ix: Ix<Derivation>) -> u32 {
         let lacking = self.brings(ix).filter(|node| !node.presence.is_available());
-        let users = lacking.flat_map(|node| &node.users);
-        let live = users.filter(|(user, at)| self.derivations.is_current(*user, *at));
-        let longest = live.map(|(user, _)| self.derivations[*user].remaining_ms);
+        let users = lacking.flat_map(|node| node.users.current(&self.derivations));
+        let longest = users.map(|user| self.derivations[user].remaining_ms);
         let expected = self.derivations[ix].expected_ms;
         expected.saturating_add(longest.max().unwrap_or(0))
     }

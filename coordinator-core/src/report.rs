@@ -229,6 +229,7 @@ impl Core {
         self.drop_attempt(ix, false);
         for build in self.tasks[task].builds.clone() {
             let failures = &mut self.builds[build].setup_failures;
+            let failures = &mut failures.get_or_insert_default().0;
             failures.retain(|other| other.agent != failure.agent);
             failures.push(failure.clone());
             self.ledger.put(Record::Build(self.record(build)));
@@ -283,7 +284,7 @@ impl Core {
     /// Where a task belongs whose last attempt may be gone.
     pub(crate) fn settle_task(&mut self, ix: Ix<Task>) {
         if self.tasks[ix]
-            .attempts
+            .attempts()
             .iter()
             .any(|attempt| !self.attempts[*attempt].expired)
         {
@@ -299,7 +300,7 @@ impl Core {
         let Some(task) = self.tasks.get(ix) else {
             return;
         };
-        if task.state != TaskState::Ready || task.avoided().is_empty() {
+        if task.state() != TaskState::Ready || task.avoided().is_empty() {
             return;
         }
         let classes = &self.classes.table;
@@ -325,7 +326,7 @@ impl Core {
         let Some(task) = self.tasks.get(ix) else {
             return;
         };
-        match task.state {
+        match task.state() {
             TaskState::BackedOff(until) if until <= self.now => {
                 self.set_state(ix, TaskState::Blocked);
                 self.evaluate(ix);

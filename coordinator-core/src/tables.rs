@@ -20,6 +20,7 @@ use crate::queue::Class;
 use crate::remaining::Standing;
 use crate::share::Lane;
 use crate::slab::{Content, Ix};
+use crate::users::Users;
 
 /// A derivation with unfinished builds.
 #[derive(Debug)]
@@ -164,13 +165,58 @@ pub(crate) struct Output {
     pub(crate) ambiguous: bool,
     /// Derivations with unfinished builds that may bring it.
     pub(crate) producers: Few<Ix<Derivation>>,
-    /// Those that make it, but wait for it themselves.
-    pub(crate) waiting: Few<Ix<Derivation>>,
     /// Derivations that need it: those with unfinished builds, and stale ones, which are told by the generation.
-    pub(crate) users: Vec<(Ix<Derivation>, u32)>,
+    pub(crate) users: Users,
     /// The announced priorities of the derivations that need it; empty while it is available.
     pub(crate) priorities: Levels,
-    pub(crate) lost: Option<Box<Lost>>,
+    /// None for nearly all.
+    pub(crate) odd: Option<Box<OddOutput>>,
+}
+
+/// What is said of few outputs.
+#[derive(Debug, Default)]
+pub(crate) struct OddOutput {
+    /// Derivations that make it, but wait for it themselves.
+    pub(crate) waiting: Few<Ix<Derivation>>,
+    pub(crate) lost: Option<Lost>,
+}
+
+impl Output {
+    /// Derivations that make it, but wait for it themselves.
+    pub(crate) fn waiting(&self) -> &[Ix<Derivation>] {
+        self.odd.as_ref().map_or(&[], |odd| &odd.waiting)
+    }
+
+    pub(crate) fn lost(&self) -> Option<&Lost> {
+        self.odd.as_ref()?.lost.as_ref()
+    }
+
+    /// Why it will not come, or that it may.
+    pub(crate) fn set_lost(&mut self, lost: Option<Lost>) {
+        if lost.is_some() || self.odd.is_some() {
+            self.odd.get_or_insert_default().lost = lost;
+            self.drop_odd_if_empty();
+        }
+    }
+
+    /// A derivation makes it, but waits for it itself.
+    pub(crate) fn add_waiting(&mut self, derivation: Ix<Derivation>) {
+        self.odd.get_or_insert_default().waiting.push(derivation);
+    }
+
+    /// A derivation makes it no more.
+    pub(crate) fn remove_maker(&mut self, derivation: Ix<Derivation>) {
+        self.producers.retain(|producer| *producer != derivation);
+        if let Some(odd) = &mut self.odd {
+            odd.waiting.retain(|producer| *producer != derivation);
+            self.drop_odd_if_empty();
+        }
+    }
+
+    fn drop_odd_if_empty(&mut self) {
+        self.odd
+            .take_if(|odd| odd.lost.is_none() && odd.waiting.is_empty());
+    }
 }
 
 /// Why an output will not come.
@@ -203,25 +249,27 @@ pub(crate) struct Task {
     pub(crate) derivation: Ix<Derivation>,
     pub(crate) again: bool,
     pub(crate) builds: Few<Ix<Build>>,
-    pub(crate) state: TaskState,
+    /// Where it stands, but for a moment.
+    pub(crate) stage: Stage,
     /// Its place among tasks of the same priority.
     pub(crate) order: u64,
-    /// Since when it has been ready.
-    pub(crate) ready_at: Timestamp,
+    /// Since when it has been ready, or until when it is backed off.
+    pub(crate) moment: Timestamp,
     /// The classes of its builds.
     pub(crate) classes: Few<Ix<Class>>,
     /// Where it is counted among what there is to do, unless it runs.
     pub(crate) line: Option<Ix<Line>>,
     /// Under what it is queued, while it is ready.
     pub(crate) queued: Option<(Lane, OrderKey)>,
-    pub(crate) attempts: Few<Ix<Attempt>>,
-    /// None as long as no attempt has ended.
+    /// None as long as there was no attempt.
     pub(crate) tries: Option<Box<Tries>>,
 }
 
-/// What came of a task's attempts that did not end it.
+/// A task's attempts, and what came of those that did not end it.
 #[derive(Debug, Default)]
 pub(crate) struct Tries {
+    /// Those that are under way, or were until their leases ran out.
+    pub(crate) attempts: Few<Ix<Attempt>>,
     pub(crate) past: Vec<AttemptSummary>,
     /// Agents that had a setup failure, how often, and until when they get no attempt of it.
     pub(crate) avoided: Vec<Avoided>,
@@ -230,8 +278,40 @@ pub(crate) struct Tries {
 }
 
 impl Task {
+    pub(crate) fn state(&self) -> TaskState {
+        match self.stage {
+            Stage::Blocked => TaskState::Blocked,
+            Stage::Ready => TaskState::Ready,
+            Stage::BackedOff => TaskState::BackedOff(self.moment),
+            Stage::Running => TaskState::Running,
+        }
+    }
+
+    /// Moves it to another state; returns the one before.
+    pub(crate) fn replace_state(&mut self, state: TaskState, now: Timestamp) -> TaskState {
+        let before = self.state();
+        self.stage = match state {
+            TaskState::Blocked => Stage::Blocked,
+            TaskState::Ready => {
+                self.moment = now;
+                Stage::Ready
+            }
+            TaskState::BackedOff(until) => {
+                self.moment = until;
+                Stage::BackedOff
+            }
+            TaskState::Running => Stage::Running,
+        };
+        before
+    }
+
     pub(crate) fn tries_mut(&mut self) -> &mut Tries {
         self.tries.get_or_insert_default()
+    }
+
+    /// Its attempts that are under way, or were until their leases ran out.
+    pub(crate) fn attempts(&self) -> &[Ix<Attempt>] {
+        self.tries.as_ref().map_or(&[], |tries| &tries.attempts)
     }
 
     pub(crate) fn past(&self) -> &[AttemptSummary] {
@@ -259,6 +339,15 @@ pub(crate) struct Avoided {
     pub(crate) until: Timestamp,
 }
 
+/// A [`TaskState`] whose moment lies elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Blocked,
+    Ready,
+    BackedOff,
+    Running,
+}
+
 /// Where a task stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TaskState {
@@ -278,12 +367,23 @@ pub(crate) struct Build {
     pub(crate) id: BuildId,
     pub(crate) submitted_at: Timestamp,
     pub(crate) ask: Arc<Ask>,
-    pub(crate) setup_failures: Vec<SetupFailure>,
+    /// None for nearly all.
+    pub(crate) setup_failures: Option<Box<SetupFailures>>,
     pub(crate) task: Ix<Task>,
     pub(crate) class: Ix<Class>,
     pub(crate) priority: i32,
     pub(crate) implicit: bool,
     pub(crate) rebuild: bool,
+}
+
+/// The last setup failure of each agent that had one.
+#[derive(Debug, Default)]
+pub(crate) struct SetupFailures(pub(crate) Vec<SetupFailure>);
+
+impl Build {
+    pub(crate) fn setup_failures(&self) -> &[SetupFailure] {
+        self.setup_failures.as_ref().map_or(&[], |all| &all.0)
+    }
 }
 
 /// An attempt that an agent holds, or held before its lease ran out.

@@ -28,7 +28,7 @@ impl Core {
             .collect::<Vec<_>>()
         {
             while let Some(place) = self.first_urgent(class) {
-                let due = self.tasks[place.task].ready_at.after(after);
+                let due = self.tasks[place.task].moment.after(after);
                 if due > self.now {
                     self.timers.insert((due, TimerReason::Urgent, 0));
                     break;

@@ -146,7 +146,7 @@ impl Core {
             store: derivation.kind.store.clone(),
             derived_priority: derived,
             attempts: task
-                .attempts
+                .attempts()
                 .iter()
                 .map(|ix| self.attempt_status(*ix))
                 .collect(),

@@ -130,7 +130,7 @@ impl Core {
         };
         let build = &self.builds[ix];
         let task = &self.tasks[build.task];
-        match task.state {
+        match task.state() {
             TaskState::Blocked => Why::Blocked(Box::new(self.why_blocked(task.derivation))),
             TaskState::Running => Why::Running,
             TaskState::BackedOff(until) => Why::BackedOff { until },
@@ -169,7 +169,7 @@ impl Core {
                 let Some(task) = self.foremost(producer) else {
                     continue;
                 };
-                match self.tasks[task].state {
+                match self.tasks[task].state() {
                     TaskState::Blocked => {
                         blocked.blocked += 1;
                         ahead.push(producer);
@@ -224,7 +224,7 @@ impl Core {
 
     /// The further a task is, the lower.
     fn progress(&self, task: Ix<Task>) -> u8 {
-        match self.tasks[task].state {
+        match self.tasks[task].state() {
             TaskState::Running => 0,
             TaskState::Ready => 1,
             TaskState::BackedOff(_) => 2,
@@ -235,7 +235,7 @@ impl Core {
     /// Why a task does not go on that waits for no input and does not only wait for its turn.
     fn problems(&self, task: Ix<Task>) -> Vec<String> {
         let row = &self.tasks[task];
-        match row.state {
+        match row.state() {
             TaskState::BackedOff(until) => vec![format!(
                 "every agent that could take it had a setup failure; tried again at {} ms",
                 until.0

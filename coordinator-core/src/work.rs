@@ -134,7 +134,7 @@ impl Core {
             }
             let end = notice.to.min(notice.from + (slice - self.edges));
             let mut concerned = None;
-            for &(user, generation) in &self.outputs[output].users[notice.from..end] {
+            for (user, generation) in self.outputs[output].users.range(notice.from..end) {
                 notice.from += 1;
                 self.edges += 1;
                 let inputs = self.derivations.current_mut(user, generation);

@@ -3,13 +3,11 @@
 //! One thread reads, others decode what it has read: at start nothing else is to be done, and
 //! decoding takes about twice as long as reading.
 
-use std::collections::HashSet;
-
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt, future};
 use grange_interfaces::StoreError;
 use grange_model::{Digest, Record, Term, decode};
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
@@ -23,60 +21,48 @@ const CHUNK: usize = 1_000;
 const DECODERS: usize = 2;
 const FAILED: &str = "cannot read live records";
 
+/// To look up a derivation by its digest takes as long as to read so many one after the other.
+const LOOK_UP: u64 = 4;
+
 /// Where live records come from.
 struct Live {
-    /// The second column is the record, the first what [`Self::digest`] says.
+    /// The last column is the record.
     sql: &'static str,
-    digest: Column,
     belongs: fn(&Record) -> bool,
 }
 
-/// What the first column is.
-#[derive(PartialEq)]
-enum Column {
-    /// Nothing.
-    Null,
-    /// The digest of a derivation that is there.
-    Known,
-    /// That of a derivation that has to be there.
-    Needed,
-}
-
-/// In the order in which their records come: what is referred to comes first.
-static LIVE: [Live; 6] = [
-    Live {
-        sql: "SELECT NULL, record FROM agent",
-        digest: Column::Null,
-        belongs: |record| matches!(record, Record::Agent(_)),
-    },
-    Live {
-        sql: "SELECT NULL, record FROM hook",
-        digest: Column::Null,
-        belongs: |record| matches!(record, Record::Hook(_)),
-    },
-    Live {
-        sql: "SELECT NULL, record FROM history",
-        digest: Column::Null,
-        belongs: |record| matches!(record, Record::History(_)),
-    },
-    Live {
-        // In the order in which they lie in the file: by their digests each would be a read of its own.
-        sql: "SELECT digest, record FROM derivation WHERE id IN
-              (SELECT d.id FROM build b CROSS JOIN derivation d ON d.digest = b.derivation)",
-        digest: Column::Known,
-        belongs: |record| matches!(record, Record::Derivation(_)),
-    },
-    Live {
-        sql: "SELECT derivation, record FROM build",
-        digest: Column::Needed,
-        belongs: |record| matches!(record, Record::Build(_)),
-    },
-    Live {
-        sql: "SELECT NULL, record FROM attempt",
-        digest: Column::Null,
-        belongs: |record| matches!(record, Record::Attempt(_)),
-    },
-];
+static AGENTS: Live = Live {
+    sql: "SELECT record FROM agent",
+    belongs: |record| matches!(record, Record::Agent(_)),
+};
+static HOOKS: Live = Live {
+    sql: "SELECT record FROM hook",
+    belongs: |record| matches!(record, Record::Hook(_)),
+};
+static HISTORY: Live = Live {
+    sql: "SELECT record FROM history",
+    belongs: |record| matches!(record, Record::History(_)),
+};
+/// Where most derivations have unfinished builds.
+static ALL_DERIVATIONS: Live = Live {
+    sql: "SELECT digest, record FROM derivation",
+    belongs: |record| matches!(record, Record::Derivation(_)),
+};
+/// Where few of them have.
+static SOME_DERIVATIONS: Live = Live {
+    // In the order in which they lie in the file: by their digests each would be a read of its own.
+    sql: "SELECT digest, record FROM derivation WHERE id IN
+          (SELECT d.id FROM build b CROSS JOIN derivation d ON d.digest = b.derivation)",
+    belongs: |record| matches!(record, Record::Derivation(_)),
+};
+static BUILDS: Live = Live {
+    sql: "SELECT record FROM build",
+    belongs: |record| matches!(record, Record::Build(_)),
+};
+static ATTEMPTS: Live = Live {
+    sql: "SELECT record FROM attempt",
+    belongs: |record| matches!(record, Record::Attempt(_)),
+};
 
 /// Encoded records, one behind the other.
 struct Chunk {
@@ -133,47 +119,133 @@ fn send_all(
     if holder > term {
         return Err(StoreError::Fenced { mine: term, holder });
     }
-    let mut derivations = HashSet::new();
-    for of in &LIVE {
-        let mut statement = connection.prepare(of.sql).map_err(at(FAILED))?;
-        let mut rows = statement.query([]).map_err(at(FAILED))?;
-        let mut chunk = Chunk::new(of);
-        while let Some(row) = rows.next().map_err(at(FAILED))? {
-            let (digest, record) = row
-                .get::<_, Option<[u8; 20]>>(0)
-                .and_then(|digest| Ok((digest, row.get_ref(1)?.as_blob()?)))
-                .map_err(at(FAILED))?;
-            chunk.bytes.extend_from_slice(record);
-            chunk.ends.push(chunk.bytes.len());
-            if let Some(digest) = digest {
-                if of.digest == Column::Known {
-                    derivations.insert(digest);
-                } else if !derivations.contains(&digest) {
-                    return Err(StoreError::Corrupt(format!(
-                        "an unfinished build is of {:?}, which is not there",
-                        Digest(digest)
-                    )));
-                }
-            }
-            if chunk.ends.len() == CHUNK {
-                let full = std::mem::replace(&mut chunk, Chunk::new(of));
-                if sender.blocking_send(Ok(full)).is_err() {
-                    return Ok(());
-                }
-            }
+    let sending = Sending { connection, sender };
+    // What is referred to comes first.
+    for of in [&AGENTS, &HOOKS, &HISTORY] {
+        if !sending.send(of, |_| Ok(true))? {
+            return Ok(());
         }
-        if !chunk.ends.is_empty() && sender.blocking_send(Ok(chunk)).is_err() {
+    }
+    let mut wanted = Wanted::read(connection)?;
+    let derivations = if wanted.are_most(connection)? {
+        &ALL_DERIVATIONS
+    } else {
+        &SOME_DERIVATIONS
+    };
+    let is_wanted = |row: &Row<'_>| {
+        let digest = row.get_ref(0).map_err(at(FAILED))?;
+        Ok(digest.as_blob().is_ok_and(|digest| wanted.find(digest)))
+    };
+    if !sending.send(derivations, is_wanted)? {
+        return Ok(());
+    }
+    wanted.are_found()?;
+    for of in [&BUILDS, &ATTEMPTS] {
+        if !sending.send(of, |_| Ok(true))? {
             return Ok(());
         }
     }
     Ok(())
 }
 
+/// Sends rows of a snapshot.
+struct Sending<'a> {
+    connection: &'a Connection,
+    sender: &'a mpsc::Sender<Result<Chunk, StoreError>>,
+}
+
+impl Sending<'_> {
+    /// Sends records, but only those of rows that are wanted. Whether anybody listens.
+    fn send(
+        &self,
+        of: &'static Live,
+        mut is_wanted: impl FnMut(&Row<'_>) -> Result<bool, StoreError>,
+    ) -> Result<bool, StoreError> {
+        let mut statement = self.connection.prepare(of.sql).map_err(at(FAILED))?;
+        let record = statement.column_count() - 1;
+        let mut rows = statement.query([]).map_err(at(FAILED))?;
+        let mut chunk = Chunk::new(of, 0);
+        while let Some(row) = rows.next().map_err(at(FAILED))? {
+            if !is_wanted(row)? {
+                continue;
+            }
+            let record = row
+                .get_ref(record)
+                .and_then(|record| Ok(record.as_blob()?))
+                .map_err(at(FAILED))?;
+            chunk.bytes.extend_from_slice(record);
+            chunk.ends.push(chunk.bytes.len());
+            if chunk.ends.len() == CHUNK {
+                let next = Chunk::new(of, chunk.bytes.len());
+                let full = std::mem::replace(&mut chunk, next);
+                if self.sender.blocking_send(Ok(full)).is_err() {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(chunk.ends.is_empty() || self.sender.blocking_send(Ok(chunk)).is_ok())
+    }
+}
+
+/// Derivations that have unfinished builds.
+struct Wanted {
+    /// Sorted.
+    digests: Vec<[u8; 20]>,
+    found: Vec<bool>,
+}
+
+impl Wanted {
+    fn read(connection: &Connection) -> Result<Self, StoreError> {
+        let mut statement = connection
+            .prepare("SELECT derivation FROM build")
+            .map_err(at(FAILED))?;
+        let digests = statement.query_map([], |row| row.get(0));
+        let digests: Result<Vec<_>, _> = digests.map_err(at(FAILED))?.collect();
+        let mut digests = digests.map_err(at(FAILED))?;
+        digests.sort_unstable();
+        digests.dedup();
+        let found = vec![false; digests.len()];
+        Ok(Self { digests, found })
+    }
+
+    /// Whether it takes less time to read all derivations than to look up these.
+    fn are_most(&self, connection: &Connection) -> Result<bool, StoreError> {
+        let newest = "SELECT coalesce(max(id), 0) FROM derivation";
+        let newest: i64 = connection
+            .query_row(newest, [], |row| row.get(0))
+            .map_err(at(FAILED))?;
+        Ok(newest.unsigned_abs() < LOOK_UP * self.digests.len() as u64)
+    }
+
+    /// Whether a derivation is one of these.
+    fn find(&mut self, digest: &[u8]) -> bool {
+        let found = self.digests.binary_search_by(|one| one[..].cmp(digest));
+        let Ok(at) = found else {
+            return false;
+        };
+        self.found[at] = true;
+        true
+    }
+
+    /// Whether each of them was found.
+    fn are_found(&self) -> Result<(), StoreError> {
+        let missing = self.found.iter().position(|found| !found);
+        missing.map_or(Ok(()), |at| {
+            Err(StoreError::Corrupt(format!(
+                "an unfinished build is of {:?}, which is not there",
+                Digest(self.digests[at])
+            )))
+        })
+    }
+}
+
 impl Chunk {
-    fn new(of: &'static Live) -> Self {
+    /// An empty one that is expected to take so many bytes.
+    fn new(of: &'static Live, bytes: usize) -> Self {
         Self {
             of,
-            bytes: Vec::new(),
+            // Some more: they are not all alike.
+            bytes: Vec::with_capacity(bytes + bytes / 8),
             ends: Vec::with_capacity(CHUNK),
         }
     }

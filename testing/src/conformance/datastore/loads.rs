@@ -30,6 +30,10 @@ pub async fn load_gives_what_lives(bench: &impl DatastoreBench) {
     let mut expected: Vec<_> = one_of_each().into_iter().filter(live).collect();
     expected.sort_by_key(Record::key);
     assert_eq!(writer.load().await, expected);
+    // The derivation that lives is one of few, and one of many.
+    let others = (4..40).map(|number| Record::Derivation(sample::derivation(number)));
+    writer.put(others.collect()).await;
+    assert_eq!(writer.load().await, expected);
     writer.remove(vec![Key::Attempt(0), Key::Build(0)]).await;
     expected.retain(|record| {
         matches!(

@@ -3,6 +3,8 @@
 //! One thread reads, others decode what it has read: at start nothing else is to be done, and
 //! decoding takes about twice as long as reading.
 
+use std::collections::HashMap;
+
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt, future};
 use grange_interfaces::StoreError;
@@ -140,6 +142,7 @@ fn send_all(
         return Ok(());
     }
     wanted.are_found()?;
+    drop(wanted);
     for of in [&BUILDS, &ATTEMPTS] {
         if !sending.send(of, |_| Ok(true))? {
             return Ok(());
@@ -187,25 +190,17 @@ impl Sending<'_> {
     }
 }
 
-/// Derivations that have unfinished builds.
-struct Wanted {
-    /// Sorted.
-    digests: Vec<[u8; 20]>,
-    found: Vec<bool>,
-}
+/// Derivations that have unfinished builds, and whether they were found.
+struct Wanted(HashMap<Digest, bool>);
 
 impl Wanted {
     fn read(connection: &Connection) -> Result<Self, StoreError> {
         let mut statement = connection
             .prepare("SELECT derivation FROM build")
             .map_err(at(FAILED))?;
-        let digests = statement.query_map([], |row| row.get(0));
-        let digests: Result<Vec<_>, _> = digests.map_err(at(FAILED))?.collect();
-        let mut digests = digests.map_err(at(FAILED))?;
-        digests.sort_unstable();
-        digests.dedup();
-        let found = vec![false; digests.len()];
-        Ok(Self { digests, found })
+        let digests = statement.query_map([], |row| Ok((Digest(row.get(0)?), false)));
+        let wanted: Result<_, _> = digests.map_err(at(FAILED))?.collect();
+        wanted.map(Self).map_err(at(FAILED))
     }
 
     /// Whether it takes less time to read all derivations than to look up these.
@@ -214,28 +209,27 @@ impl Wanted {
         let newest: i64 = connection
             .query_row(newest, [], |row| row.get(0))
             .map_err(at(FAILED))?;
-        Ok(newest.unsigned_abs() < LOOK_UP * self.digests.len() as u64)
+        Ok(newest.unsigned_abs() < LOOK_UP * self.0.len() as u64)
     }
 
     /// Whether a derivation is one of these.
     fn find(&mut self, digest: &[u8]) -> bool {
-        let found = self.digests.binary_search_by(|one| one[..].cmp(digest));
-        let Ok(at) = found else {
-            return false;
-        };
-        self.found[at] = true;
-        true
+        let digest = digest.try_into().map(Digest).ok();
+        let found = digest.and_then(|digest| self.0.get_mut(&digest));
+        found.map(|found| *found = true).is_some()
     }
 
     /// Whether each of them was found.
     fn are_found(&self) -> Result<(), StoreError> {
-        let missing = self.found.iter().position(|found| !found);
-        missing.map_or(Ok(()), |at| {
-            Err(StoreError::Corrupt(format!(
-                "an unfinished build is of {:?}, which is not there",
-                Digest(self.digests[at])
-            )))
-        })
+        let missing = self.0.iter().filter(|(_, found)| !**found);
+        missing
+            .map(|(digest, _)| digest)
+            .min()
+            .map_or(Ok(()), |digest| {
+                Err(StoreError::Corrupt(format!(
+                    "an unfinished build is of {digest:?}, which is not there"
+                )))
+            })
     }
 }
 

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 const SYSTEM_SOCKET: &str = "/run/grange/admin.sock";
 /// The state of a coordinator of the whole machine.
 const SYSTEM_STATE: &str = "/var/lib/grange";
+/// The virtual machines of the whole machine.
+const SYSTEM_VMS: &str = "/var/lib/grange-vm";
 
 /// Where a client looks for the coordinator: its own user's, if that one has a socket, else the system's.
 #[must_use]
@@ -38,7 +40,12 @@ pub fn coordinator_state() -> PathBuf {
 /// Where virtual machines that this user makes are kept.
 #[must_use]
 pub fn vm_state() -> PathBuf {
-    coordinator_state().join("vm")
+    if is_root() {
+        // Not below the coordinator's, into which nobody else may look, emulators of other users included.
+        PathBuf::from(SYSTEM_VMS)
+    } else {
+        user_state().join("vm")
+    }
 }
 
 /// Where `grange demo` keeps its state.

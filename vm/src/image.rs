@@ -89,13 +89,21 @@ impl ImageSource for ImageStore {
 }
 
 impl BootImage {
-    /// With another kernel in place of its own.
-    #[must_use]
-    pub fn with_kernel(mut self, other: &Path) -> Self {
+    /// With another kernel in place of its own, as the file is now.
+    ///
+    /// # Errors
+    ///
+    /// It is not there.
+    pub fn with_kernel(mut self, other: &Path) -> std::io::Result<Self> {
+        use std::os::unix::fs::MetadataExt as _;
+        let about = std::fs::metadata(other)?;
         if let Boot::Kernel { kernel, .. } = &mut self.boot {
             other.clone_into(kernel);
         }
-        self
+        let (size, inode) = (about.len(), about.ino());
+        let (seconds, nanos) = (about.mtime(), about.mtime_nsec());
+        self.id = format!("{} kernel {size} {inode} {seconds}.{nanos}", self.id);
+        Ok(self)
     }
 
     /// With a further disk, on which the guest finds programs at `/run/grange/tools`.

@@ -14,7 +14,7 @@ use crate::durations::parse_duration;
 /// `grange vm`.
 #[derive(Debug, Args)]
 pub struct VmArgs {
-    /// Where machines and images are kept [default: /var/lib/grange/vm for root, else $XDG_STATE_HOME/grange/vm]
+    /// Where machines and images are kept [default: /var/lib/grange-vm for root, else $XDG_STATE_HOME/grange/vm]
     #[arg(long, global = true, value_name = "DIR", env = "GRANGE_VM_DIR")]
     pub vm_dir: Option<PathBuf>,
     /// What to do.

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::resolve;
 use crate::cli::{TrapsArgs, TrapsCommand};
 use crate::failure::{self, Exit};
-use crate::output::{Output, table};
+use crate::output::{Output, note, table};
 
 /// So many derivations are looked at; what is beyond them is said to be.
 const MOST: usize = 200_000;
@@ -95,7 +95,7 @@ fn check(catalogue: &Catalogue, given: &[PathBuf], output: Output) -> anyhow::Re
     let now = now();
     let mut waiting: Vec<PathBuf> = given.to_vec();
     let mut seen: BTreeSet<PathBuf> = waiting.iter().cloned().collect();
-    let (mut caught, mut looked) = (0, 0);
+    let (mut caught, mut looked, mut absent, mut beyond) = (0, 0, 0, false);
     while let Some(path) = waiting.pop() {
         looked += 1;
         let package = package(&path)?;
@@ -124,11 +124,28 @@ fn check(catalogue: &Catalogue, given: &[PathBuf], output: Output) -> anyhow::Re
                 )
             })?;
         }
-        for input in inputs(&path, given.contains(&path))? {
-            if seen.len() < MOST && seen.insert(input.clone()) {
+        let Some(inputs) = inputs(&path, given.contains(&path))? else {
+            absent += 1;
+            continue;
+        };
+        for input in inputs {
+            if seen.contains(&input) {
+                continue;
+            }
+            beyond |= seen.len() == MOST;
+            if !beyond {
+                seen.insert(input.clone());
                 waiting.push(input);
             }
         }
+    }
+    if absent > 0 {
+        note(&format!(
+            "what {absent} derivations depend on was not looked at: they are not here"
+        ));
+    }
+    if beyond {
+        note(&format!("only {MOST} derivations were looked at"));
     }
     if caught == 0 && !output.is_json() {
         output.line(&format!(
@@ -155,12 +172,12 @@ pub(super) fn package(path: &Path) -> anyhow::Result<Package> {
     Ok(Package::of(name))
 }
 
-/// What a derivation depends on, as far as it is here; one that was asked for must be.
-fn inputs(path: &Path, asked: bool) -> anyhow::Result<Vec<PathBuf>> {
+/// What a derivation depends on. None if it is not here; one that was asked for must be.
+fn inputs(path: &Path, asked: bool) -> anyhow::Result<Option<Vec<PathBuf>>> {
     let text = match std::fs::read(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !asked => {
-            return Ok(Vec::new());
+            return Ok(None);
         }
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
     };
@@ -175,5 +192,5 @@ fn inputs(path: &Path, asked: bool) -> anyhow::Result<Vec<PathBuf>> {
         let copy = input.file_name().map(|name| beside.join(name));
         copy.filter(|copy| copy.exists()).unwrap_or(input)
     });
-    Ok(paths.collect())
+    Ok(Some(paths.collect()))
 }

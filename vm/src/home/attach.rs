@@ -12,6 +12,8 @@ use crate::run::Console;
 /// The socket's name in [`super::MachineHome::run_directory`]. Who connects gets what was printed last, and what is printed from then on; what they
 /// send is typed.
 pub const CONSOLE_SOCKET: &str = "attach";
+/// After one could not be let in.
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 /// So many may look at once.
 const MOST: usize = 16;
 
@@ -27,9 +29,10 @@ pub(super) async fn serve(directory: &Path, console: &Console) -> io::Result<()>
     loop {
         tokio::select! {
             accepted = listener.accept(), if open.len() < MOST => {
-                // One that fails is one that has gone.
-                if let Ok((stream, _)) = accepted {
-                    open.push(attend(stream, console));
+                match accepted {
+                    Ok((stream, _)) => open.push(attend(stream, console)),
+                    // Files are short, say: they will not be at once.
+                    Err(_) => tokio::time::sleep(PAUSE).await,
                 }
             }
             _ = futures::StreamExt::next(&mut open), if !open.is_empty() => {}

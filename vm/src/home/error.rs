@@ -24,6 +24,19 @@ pub enum HomeError {
     /// It runs.
     #[error("the machine {0} runs, or is being started; `grange vm stop {0}` stops it")]
     Runs(MachineName),
+    /// There are clones of it.
+    #[error("there are clones of the machine {0} that run")]
+    Lent(MachineName),
+    /// Root would run it, and it was made by somebody else.
+    #[error(
+        "the machine {0} has no user of its own, so root does not run it; it was made by another user: destroy it and create it anew"
+    )]
+    NoUser(MachineName),
+    /// It has keys for a guest that nothing leads to.
+    #[error(
+        "the machine {0} has keys, but no port of this host leads to port 1004 of it, where a guest without our program takes them"
+    )]
+    NoWay(MachineName),
     /// It does not run.
     #[error("the machine {0} does not run; `grange vm start {0}` starts it")]
     Stopped(MachineName),

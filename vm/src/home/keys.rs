@@ -136,6 +136,14 @@ impl MachineHome {
 
 /// Adds a key to a list of keys, if it is not in it. The list appears anew whole.
 fn trust(path: &Path, key: &PublicKey) -> Result<(), HomeError> {
+    // On Guix System it may be a link into the store.
+    let linked = fs::symlink_metadata(path).is_ok_and(|about| about.is_symlink());
+    if linked {
+        return Err(HomeError::Key {
+            path: path.to_owned(),
+            what: "a link: its target belongs to the system's configuration, which has to say that the guest is trusted".into(),
+        });
+    }
     let mut acl = match fs::read(path) {
         Ok(text) => Acl::parse(&text).map_err(|error| HomeError::Key {
             path: path.to_owned(),

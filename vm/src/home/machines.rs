@@ -39,10 +39,16 @@ impl Home {
     ///
     /// It cannot be made.
     pub fn open(directory: &Path) -> Result<Self, HomeError> {
-        let machines = directory.join("machines");
-        fs::create_dir_all(&machines).map_err(io("make", &machines))?;
-        let templates = directory.join("templates");
-        fs::create_dir_all(&templates).map_err(io("make", &templates))?;
+        for part in [
+            directory.to_owned(),
+            directory.join("machines"),
+            directory.join("templates"),
+        ] {
+            if !part.exists() {
+                fs::create_dir_all(&part).map_err(io("make", &part))?;
+                passable(&part)?;
+            }
+        }
         let directory = fs::canonicalize(directory).map_err(io("find", directory))?;
         Ok(Self { directory })
     }
@@ -72,6 +78,7 @@ impl Home {
             _ => {}
         }
         fs::create_dir(&making).map_err(io("make", &making))?;
+        passable(&making)?;
         let text = toml::to_string(machine).expect("a machine can be written as TOML");
         write(&making.join("machine.toml"), text.as_bytes())?;
         if is_root() {
@@ -175,14 +182,21 @@ impl MachineHome {
         &self.templates
     }
 
-    /// Who its emulators run as. None: whoever starts it.
-    #[must_use]
-    pub fn user(&self) -> Option<User> {
-        let number = user_number(&self.directory).filter(|_| is_root())?;
-        Some(User {
+    /// Who its emulators run as. None: whoever starts it, who is not root.
+    ///
+    /// # Errors
+    ///
+    /// Root starts it, and it has no user: somebody else has made it.
+    pub fn user(&self) -> Result<Option<User>, HomeError> {
+        if !is_root() {
+            return Ok(None);
+        }
+        let number = user_number(&self.directory);
+        let number = number.ok_or_else(|| HomeError::NoUser(self.machine.name.clone()))?;
+        Ok(Some(User {
             uid: number,
             gid: number,
-        })
+        }))
     }
 
     /// What it is doing.
@@ -191,15 +205,35 @@ impl MachineHome {
     ///
     /// That cannot be read.
     pub fn status(&self) -> Result<Status, HomeError> {
-        let held = self.try_lock()?.is_none();
-        Status::read(&self.directory, held)
+        Status::read(&self.directory, self.is_held()?)
+    }
+
+    /// Whether somebody runs it. Who looks keeps nobody else from looking, and whoever wants to run it only for a moment.
+    fn is_held(&self) -> Result<bool, HomeError> {
+        let path = self.directory.join("lock");
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(io("read", path)(error)),
+        };
+        let free = flock(&file, FlockOperation::NonBlockingLockShared);
+        Ok(free == Err(rustix::io::Errno::WOULDBLOCK))
     }
 
     /// Takes it for whoever runs it. None: somebody runs it already.
     pub(super) fn try_lock(&self) -> Result<Option<File>, HomeError> {
-        let path = self.directory.join("lock");
+        self.lock_file("lock", FlockOperation::NonBlockingLockExclusive)
+    }
+
+    /// Takes it for whoever has a clone of it, of whom there may be many.
+    pub(super) fn lock_for_clone(&self) -> Result<Option<File>, HomeError> {
+        self.lock_file("lent", FlockOperation::NonBlockingLockShared)
+    }
+
+    fn lock_file(&self, name: &str, how: FlockOperation) -> Result<Option<File>, HomeError> {
+        let path = self.directory.join(name);
         let file = File::create(&path).map_err(io("make", &path))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        match flock(&file, how) {
             Ok(()) => Ok(Some(file)),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(error) => Err(io("lock", path)(error.into())),
@@ -213,8 +247,12 @@ impl MachineHome {
     /// It runs, or cannot be removed.
     pub async fn destroy(self) -> Result<(), HomeError> {
         let name = self.machine.name.clone();
+        let exclusive = FlockOperation::NonBlockingLockExclusive;
         let Some(_lock) = self.try_lock()? else {
             return Err(HomeError::Runs(name));
+        };
+        let Some(_lent) = self.lock_file("lent", exclusive)? else {
+            return Err(HomeError::Lent(name));
         };
         let dropped = crate::run::Template::drop_all(&self.templates, &name).await;
         dropped.map_err(|source| HomeError::Boot {
@@ -241,6 +279,13 @@ fn user_number(directory: &Path) -> Option<u32> {
     (FIRST_USER..FIRST_USER + USERS)
         .contains(&number)
         .then_some(number)
+}
+
+/// A directory through which emulators of other users get to what is theirs, whatever the umask is.
+pub(super) fn passable(directory: &Path) -> Result<(), HomeError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = fs::Permissions::from_mode(0o711);
+    fs::set_permissions(directory, mode).map_err(io("open", directory))
 }
 
 fn is_root() -> bool {

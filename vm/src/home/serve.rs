@@ -7,18 +7,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use grange_guest::client::Guest;
+use grange_guest::client::{ClientError, Guest};
 use grange_guest::protocol::{Exec, Put};
 use grange_vm_image::ToolFile;
 use tokio::net::UnixStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::attach;
 use super::error::{HomeError, io};
 use super::machines::MachineHome;
 use super::status::{State, Status};
 use crate::image::ImageSource;
-use crate::qemu::{Accelerator, Emulator, Qmp};
+use crate::qemu::{Accelerator, Emulator, Qmp, User};
 use crate::run::{BootError, Choice, Ending, Health, Plan, Running, choose_accelerator};
 use crate::secrets::{SecretFile, connect_and_send};
 
@@ -26,6 +26,10 @@ use crate::secrets::{SecretFile, connect_and_send};
 const SECRETS_PORT: u16 = 1004;
 /// An emulator whose supervisor was killed is asked to end, and has so long to do so.
 const ORPHAN: Duration = Duration::from_secs(5);
+
+/// How often, and how long after each other, it is tried to take a machine that somebody may only be looking at.
+const LOOKS: u32 = 20;
+const LOOK: Duration = Duration::from_millis(10);
 
 /// How machines are started.
 #[derive(Clone, Debug)]
@@ -80,7 +84,8 @@ impl MachineHome {
         options: &ServeOptions,
         directory: &Path,
     ) -> Result<(Plan, Choice), HomeError> {
-        let planned = self.try_plan(options, directory).await;
+        let user = self.user()?;
+        let planned = self.try_plan(options, directory, user).await;
         planned.map_err(|source| self.failed(source))
     }
 
@@ -88,6 +93,7 @@ impl MachineHome {
         &self,
         options: &ServeOptions,
         directory: &Path,
+        user: Option<User>,
     ) -> Result<(Plan, Choice), BootError> {
         let machine = &self.machine;
         let system = machine.guest_system()?;
@@ -100,7 +106,12 @@ impl MachineHome {
         let finding = tokio::task::spawn_blocking(move || {
             let mut image = images.find(&name)?;
             if let Some(kernel) = kernel {
-                image = image.with_kernel(&kernel);
+                let with = image.with_kernel(&kernel);
+                image = with.map_err(|source| BootError::Io {
+                    what: "read the kernel",
+                    path: kernel,
+                    source,
+                })?;
             }
             if image.has_guest && !tools.is_empty() {
                 image = image.with_tools(&images.tools(&tools)?);
@@ -115,7 +126,7 @@ impl MachineHome {
             accelerator: Accelerator::Tcg,
             forwards: machine.forwards(&system),
             network: options.network,
-            user: self.user(),
+            user,
             further: options.further.clone(),
         };
         let choice = match options.accelerator {
@@ -144,7 +155,16 @@ impl MachineHome {
         stop: impl Future<Output = ()>,
         mut tell: impl FnMut(&Status),
     ) -> Result<Served, HomeError> {
-        let Some(_lock) = self.try_lock()? else {
+        // Who only looks holds it for a moment.
+        let mut lock = self.try_lock()?;
+        for _ in 0..LOOKS {
+            if lock.is_some() {
+                break;
+            }
+            sleep(LOOK).await;
+            lock = self.try_lock()?;
+        }
+        let Some(_lock) = lock else {
             return Err(HomeError::Runs(self.machine.name.clone()));
         };
         let mut say = |status: &Status| -> Result<(), HomeError> {
@@ -202,7 +222,8 @@ impl MachineHome {
         match running.guest() {
             Some(guest) => {
                 status.kernel = Some(guest.welcome().kernel.clone());
-                let given = give(guest, &secrets).await;
+                let given = timeout(options.limit, give(guest, &secrets)).await;
+                let given = given.unwrap_or(Err(ClientError::TimedOut));
                 given.map_err(|source| self.failed(source.into()))?;
             }
             None if !secrets.is_empty() => self.send(&plan, &secrets, options.limit).await?,
@@ -220,9 +241,8 @@ impl MachineHome {
         secrets: &[SecretFile],
         limit: Duration,
     ) -> Result<(), HomeError> {
-        let Some(forward) = plan.forwards.iter().find(|one| one.guest == SECRETS_PORT) else {
-            return Ok(());
-        };
+        let forward = plan.forwards.iter().find(|one| one.guest == SECRETS_PORT);
+        let forward = forward.ok_or_else(|| HomeError::NoWay(self.machine.name.clone()))?;
         let address = (forward.address(), forward.host).into();
         let sent = connect_and_send(address, secrets, limit).await;
         sent.map_err(|error| HomeError::Program {
@@ -284,10 +304,7 @@ impl MachineHome {
 }
 
 /// Puts a machine's keys into our guest, and lets it be reached by ssh if it can be.
-async fn give(
-    guest: &Guest,
-    secrets: &[SecretFile],
-) -> Result<(), grange_guest::client::ClientError> {
+async fn give(guest: &Guest, secrets: &[SecretFile]) -> Result<(), ClientError> {
     for secret in secrets {
         let put = Put::of(&secret.path, &secret.contents).mode(secret.mode);
         guest.put(put, secret.contents.as_slice()).await?;
@@ -312,7 +329,10 @@ async fn end_orphan(directory: &Path) {
     };
     let asking = async {
         let mut qmp = Qmp::greet(stream, ORPHAN).await?;
-        qmp.execute("quit", serde_json::json!({})).await
+        qmp.execute("quit", serde_json::json!({})).await?;
+        // It is gone when it says no more.
+        while qmp.event().await.is_ok() {}
+        Ok::<_, crate::qemu::QmpError>(())
     };
     // If that fails, the new one says what is taken.
     let _: Result<_, _> = timeout(ORPHAN, asking).await;

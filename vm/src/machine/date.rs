@@ -45,6 +45,9 @@ pub enum ParseDateError {
 }
 
 impl VirtualDate {
+    /// The first that there is.
+    pub const FIRST: Self = Self(FIRST);
+
     /// Midnight of that day.
     ///
     /// # Errors

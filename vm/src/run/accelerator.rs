@@ -8,13 +8,16 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::error::{BootError, io};
-use super::plan::Plan;
+use super::plan::{Plan, boot_id};
 use super::running::Running;
 use crate::qemu::{Accelerator, Boot};
 
 const DEVICE: &str = "/dev/kvm";
 /// A trial boot with KVM is over within this time, where KVM is what it should be: it takes less than a second.
 const TRIAL: Duration = Duration::from_secs(5);
+
+/// A trial that went wrong may have met a busy moment: after this time there is another.
+const DOUBTED: Duration = Duration::from_secs(3600);
 
 /// What executes a machine, and why that.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,7 +45,7 @@ fn tcg(why: impl Into<String>) -> Choice {
 /// one with which guests are slower than without, or never come up.
 ///
 /// The trial boots the image's kernel as far as our program in the initramfs, with its sockets in `directory`. What came of it is kept in `cache`,
-/// and holds for this boot of the host, this emulator and this image.
+/// and holds for this boot of the host, this emulator and this image; for an hour if it went wrong.
 ///
 /// # Errors
 ///
@@ -67,10 +70,22 @@ pub async fn choose_accelerator(
             "KVM is there, but nothing in the image says whether it has booted with it",
         ));
     }
-    let key = format!("{} {} {}", boot_id(), plan.emulator.version, plan.image.id);
+    let key = format!(
+        "{} {} {} {:?}",
+        boot_id(),
+        plan.emulator.version,
+        plan.image.id,
+        plan.user
+    );
     let kept = std::fs::read(cache).ok();
     let kept: Option<Kept> = kept.and_then(|text| serde_json::from_slice(&text).ok());
-    if let Some(kept) = kept.filter(|kept| kept.key == key) {
+    let holds = |kept: &Kept| {
+        let good = kept.choice.accelerator == Accelerator::Kvm;
+        let made = std::fs::metadata(cache).and_then(|cache| cache.modified());
+        let age = made.ok().and_then(|made| made.elapsed().ok());
+        kept.key == key && (good || age.is_some_and(|age| age < DOUBTED))
+    };
+    if let Some(kept) = kept.filter(holds) {
         return Ok(kept.choice);
     }
     let choice = try_kvm(plan, directory).await;
@@ -139,10 +154,4 @@ async fn try_kvm(plan: &Plan, directory: &Path) -> Choice {
             ))
         }
     }
-}
-
-/// The host's: what KVM is may change with each of its boots.
-fn boot_id() -> String {
-    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
-    id.unwrap_or_default().trim().to_owned()
 }

@@ -81,8 +81,8 @@ impl Plan {
     }
 }
 
-/// A directory of that user's alone.
-pub(super) fn make_directory(directory: &Path, user: Option<User>) -> Result<(), BootError> {
+/// A directory of that user's alone. What it lies in belongs to whoever calls this.
+fn make_directory(directory: &Path, user: Option<User>) -> Result<(), BootError> {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::create_dir_all(directory).map_err(io("make", directory))?;
     let private = std::fs::Permissions::from_mode(0o700);
@@ -92,4 +92,10 @@ pub(super) fn make_directory(directory: &Path, user: Option<User>) -> Result<(),
         owned.map_err(io("give away", directory))?;
     }
     Ok(())
+}
+
+/// The host's boot: after another, its KVM may be another, and what was not written through to the disk may be gone.
+pub(super) fn boot_id() -> String {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    id.unwrap_or_default().trim().to_owned()
 }

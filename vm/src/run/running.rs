@@ -80,15 +80,19 @@ impl Running {
         };
         match met {
             Ok(guest) => Ok(self.guest.insert(guest)),
-            Err(ClientError::TimedOut) => Err(BootError::Silent {
-                limit,
-                console: self.console.last_lines(LINES),
-            }),
+            Err(ClientError::TimedOut) => Err(self.silent(limit)),
             // A QEMU that ends closes its sockets first.
             Err(error) => match timeout(Duration::from_secs(2), self.process.wait()).await {
                 Ok(ended) => Err(self.ended(ended)),
                 Err(_) => Err(error.into()),
             },
+        }
+    }
+
+    pub(super) fn silent(&self, limit: Duration) -> BootError {
+        BootError::Silent {
+            limit,
+            console: self.console.last_lines(LINES),
         }
     }
 

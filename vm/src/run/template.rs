@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use data_encoding::HEXLOWER;
 use rustix::fs::{FlockOperation, flock};
@@ -15,9 +15,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::error::{BootError, io};
-use super::plan::{Plan, make_directory};
+use super::plan::{Plan, boot_id};
 use super::running::{LISTENS, Running};
-use crate::machine::VirtualDate;
+use crate::machine::{SpecError, VirtualDate};
 use crate::qemu::{Memory, QemuCommand, Qmp};
 
 /// The state that is not in memory is some hundred kilobytes; more than this is none.
@@ -25,7 +25,11 @@ const MOST_STATE: u64 = 256 << 20;
 /// It is written within this time.
 const SAVED: Duration = Duration::from_secs(60);
 /// Part of what templates are known by, to be changed with what is done to them before they are kept.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// So many templates of a machine are kept: with and without tools or a network, say. The ones that were used last.
+const KEPT: usize = 3;
+/// Between two tries to lock what somebody else has locked.
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// All that a template depends on, as a hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,31 +41,36 @@ impl fmt::Display for TemplateKey {
     }
 }
 
-/// A machine that has booted once, and waits to be cloned.
+/// A machine that has booted once, and waits to be cloned. While there is one of these, its files stay.
 ///
 /// Clones begin with the guest's programs where they were. Their date is set, and their randomness renewed, before anything else happens
-/// in them.
-#[derive(Clone, Debug)]
+/// in them. Their PC's clock (`hwclock`) is the template's, which is as old as there is.
+///
+/// The memory of a template belongs to the emulators' user, since QEMU maps no file that it may not write: an emulator that a guest has
+/// taken over can spoil later clones of its own machine. All else belongs to whoever makes it.
+#[derive(Debug)]
 pub struct Template {
     plan: Plan,
     key: TemplateKey,
     directory: PathBuf,
+    _lock: File,
 }
 
 impl Plan {
-    /// What a template of it is known by: the emulator, its command line, and the image. The date is not part of it, since a clone is set to
-    /// any; nor are the ports that lead into it.
+    /// What a template of it is known by: the emulator, its command line, the image, and the host's boot, since its memory was not written
+    /// through to the disk. The date is not part of it, since a clone is set to any; nor are the ports that lead into it.
     ///
     /// # Errors
     ///
     /// The machine cannot be so.
     pub fn template_key(&self) -> Result<TemplateKey, BootError> {
-        let command = QemuCommand::new(&self.as_template().launch(Path::new("/"), Memory::Own)?);
+        let command = QemuCommand::new(&self.as_template()?.launch(Path::new("/"), Memory::Own)?);
         let emulator = &self.emulator;
         let changed = fs::metadata(&emulator.program).map_err(io("look at", &emulator.program))?;
         let mut hash = Sha256::new();
         for text in [
             VERSION.to_string(),
+            boot_id(),
             emulator.version.clone(),
             emulator.program.display().to_string(),
             changed.len().to_string(),
@@ -78,18 +87,22 @@ impl Plan {
         Ok(TemplateKey(key))
     }
 
-    /// As its template is: of a date that is always the same, with no port of the host.
-    fn as_template(&self) -> Self {
+    /// As its template is: of a date that is always the same and older than all others, with no port of the host. Its processor is that of its
+    /// own date.
+    fn as_template(&self) -> Result<Self, SpecError> {
         let mut plan = self.clone();
-        plan.machine.date = VirtualDate::default();
+        let system = plan.machine.guest_system()?;
+        plan.machine.cpu = Some(plan.machine.cpu(&system)?);
+        plan.machine.date = VirtualDate::FIRST;
         plan.forwards = Vec::new();
-        plan
+        Ok(plan)
     }
 }
 
 impl Template {
     /// The template of that machine in `directory`, which is made if it is not there yet: that takes as long as a boot, at most
-    /// `limit`. Templates of the same machine as it was before are dropped; clones of them go on. Of several that want the same one, one makes it.
+    /// `limit`. Of several that want the same one, one makes it; the others wait, at most as long. Only those that were used last are kept; clones of
+    /// others go on.
     ///
     /// # Errors
     ///
@@ -100,26 +113,33 @@ impl Template {
         }
         let key = plan.template_key()?;
         let here = directory.join(plan.machine.name.as_str());
+        // Beside what is removed with the machine.
+        let path = directory.join(format!("{}.lock", plan.machine.name));
+        let lock = lock(&path, FlockOperation::NonBlockingLockExclusive, limit).await?;
         let template = Self {
             plan: plan.clone(),
             key,
             directory: here.join(key.to_string()),
+            _lock: lock,
         };
-        make_directory(&here, plan.user)?;
-        let _lock = lock(here.join("lock")).await?;
-        if template.directory.join("state").exists() {
-            return Ok(template);
+        if !template.directory.join("state").exists() {
+            passable(&here)?;
+            clear(&here, KEPT - 1)?;
+            let making = here.join("making");
+            passable(&making)?;
+            let made = template.make(&making, limit).await;
+            if made.is_err() {
+                // The error that is returned says more than one of this would.
+                let _: std::io::Result<()> = fs::remove_dir_all(&making);
+            }
+            made?;
+            fs::rename(&making, &template.directory).map_err(io("rename", &making))?;
         }
-        clear(&here)?;
-        let making = here.join("making");
-        make_directory(&making, plan.user)?;
-        let made = template.make(&making, limit).await;
-        if made.is_err() {
-            // The error that is returned says more than one of this would.
-            let _: std::io::Result<()> = fs::remove_dir_all(&making);
-        }
-        made?;
-        fs::rename(&making, &template.directory).map_err(io("rename", &making))?;
+        let used = template.directory.join("used");
+        fs::write(&used, b"").map_err(io("write", used))?;
+        // Shared from here on: others may start clones, nobody may remove it.
+        flock(&template._lock, FlockOperation::LockShared)
+            .map_err(|error| io("lock", &path)(error.into()))?;
         Ok(template)
     }
 
@@ -129,11 +149,13 @@ impl Template {
         self.key
     }
 
+    /// Makes it in `making`, which belongs to whoever makes it; the emulator has a directory in it.
     async fn make(&self, making: &Path, limit: Duration) -> Result<(), BootError> {
-        let plan = self.plan.as_template();
-        let memory = Memory::Template(making.join("ram"));
-        let mut running = Running::start(&plan, making, memory).await?;
-        running.meet(limit).await?.ping().await?;
+        let plan = self.plan.as_template()?;
+        let run = making.join("run");
+        let memory = Memory::Template(run.join("ram"));
+        let mut running = Running::start(&plan, &run, memory).await?;
+        running.meet(limit).await?;
         // The conversation ends before the machine is stopped: a clone is spoken to anew.
         running.guest = None;
         running.qmp.execute("stop", json!({})).await?;
@@ -141,7 +163,7 @@ impl Template {
         let socket = making.join("outgoing");
         let listener = UnixListener::bind(&socket).map_err(io("listen at", &socket))?;
         if let Some(user) = plan.user {
-            let owned = std::os::unix::fs::chown(&socket, Some(user.uid), Some(user.gid));
+            let owned = std::os::unix::fs::lchown(&socket, Some(user.uid), Some(user.gid));
             owned.map_err(io("give away", &socket))?;
         }
         let state = making.join("state.part");
@@ -165,12 +187,21 @@ impl Template {
         finished(&mut running.qmp).await?;
         let quit = running.power_cut().await;
         quit.map_err(io("end", "QEMU"))?;
-        fs::rename(&state, making.join("state")).map_err(io("rename", &state))?;
-        for rest in ["qmp", "console", "control", "agent", "outgoing"] {
-            // Sockets of a QEMU that has ended; whoever starts the next one makes them anew.
-            let _: std::io::Result<()> = fs::remove_file(making.join(rest));
+        // Nobody runs as that user here any more: what is under this name now stays so.
+        let ram = run.join("ram");
+        let is_file = fs::symlink_metadata(&ram)
+            .map_err(io("look at", &ram))?
+            .is_file();
+        if !is_file {
+            return Err(BootError::State {
+                what: "kept",
+                why: format!("{} is no file any more", ram.display()),
+            });
         }
-        Ok(())
+        fs::rename(&ram, making.join("ram")).map_err(io("rename", ram))?;
+        fs::remove_dir_all(&run).map_err(io("remove", run))?;
+        fs::remove_file(&socket).map_err(io("remove", socket))?;
+        fs::rename(&state, making.join("state")).map_err(io("rename", &state))
     }
 
     /// Starts a clone whose sockets lie in `directory`, with the date and the ports that its plan says. It answers when this returns.
@@ -183,7 +214,7 @@ impl Template {
         directory: &Path,
         limit: Duration,
     ) -> Result<Running, BootError> {
-        let mut plan = self.plan.as_template();
+        let mut plan = self.plan.as_template()?;
         plan.forwards.clone_from(&self.plan.forwards);
         let memory = Memory::Clone(self.directory.join("ram"));
         let mut running = Running::start(&plan, directory, memory).await?;
@@ -230,12 +261,9 @@ impl Template {
         directory: &Path,
         name: &crate::machine::MachineName,
     ) -> Result<(), BootError> {
-        let here = directory.join(name.as_str());
-        if !here.exists() {
-            return Ok(());
-        }
-        let _lock = lock(here.join("lock")).await?;
-        clear(&here)
+        let path = directory.join(format!("{name}.lock"));
+        let _lock = lock(&path, FlockOperation::NonBlockingLockExclusive, SAVED).await?;
+        clear(&directory.join(name.as_str()), 0)
     }
 }
 
@@ -273,30 +301,57 @@ async fn finished(qmp: &mut Qmp<UnixStream>) -> Result<(), BootError> {
     }
 }
 
-/// Removes all templates of a machine, and what is left of one that was being made.
-fn clear(here: &Path) -> Result<(), BootError> {
-    for entry in fs::read_dir(here).map_err(io("read", here))? {
+/// Removes the templates of a machine but so many that were used last, and what is left of one that was being made.
+fn clear(here: &Path, keep: usize) -> Result<(), BootError> {
+    let entries = match fs::read_dir(here) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(io("read", here)(error)),
+    };
+    let mut templates = Vec::new();
+    for entry in entries {
         let path = entry.map_err(io("read", here))?.path();
-        if path.is_dir() {
-            match fs::remove_dir_all(&path) {
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    return Err(io("remove", path)(error));
-                }
-                _ => {}
-            }
+        let used = fs::metadata(path.join("used")).and_then(|used| used.modified());
+        templates.push((used.ok(), path));
+    }
+    templates.sort();
+    let most = templates.len().saturating_sub(keep);
+    let unfinished = |used: &Option<SystemTime>| used.is_none();
+    for (index, (used, path)) in templates.iter().enumerate() {
+        if index < most || unfinished(used) {
+            fs::remove_dir_all(path).map_err(io("remove", path))?;
         }
     }
     Ok(())
 }
 
-/// Waits for a lock on a file, which is made; it is let go when the file is dropped.
-pub(crate) async fn lock(path: PathBuf) -> Result<File, BootError> {
-    let locking = tokio::task::spawn_blocking(move || {
-        let file = File::create(&path).map_err(io("make", &path))?;
-        match flock(&file, FlockOperation::LockExclusive) {
-            Ok(()) => Ok(file),
-            Err(error) => Err(io("lock", path)(error.into())),
+/// A directory that belongs to whoever makes it, and through which emulators of other users get to what is theirs.
+fn passable(directory: &Path) -> Result<(), BootError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::create_dir_all(directory).map_err(io("make", directory))?;
+    let mode = fs::Permissions::from_mode(0o711);
+    fs::set_permissions(directory, mode).map_err(io("open", directory))
+}
+
+/// Waits for a lock on a file, which is made, at most so long; it is let go when the file is dropped.
+async fn lock(path: &Path, how: FlockOperation, limit: Duration) -> Result<File, BootError> {
+    let file = File::create(path).map_err(io("make", path))?;
+    let end = Instant::now() + limit;
+    loop {
+        match flock(&file, how) {
+            Ok(()) => return Ok(file),
+            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < end => sleep(AGAIN).await,
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                return Err(BootError::State {
+                    what: "had",
+                    why: format!(
+                        "somebody else has held {} for {} s",
+                        path.display(),
+                        limit.as_secs()
+                    ),
+                });
+            }
+            Err(error) => return Err(io("lock", path)(error.into())),
         }
-    });
-    locking.await.expect("it does not panic")
+    }
 }

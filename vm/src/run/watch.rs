@@ -86,9 +86,13 @@ impl Running {
                         Err(_) => return self.hangs("the emulator"),
                     },
                 },
-                _ = ticks.tick() => match self.look().await {
-                    Ok(health) => health,
-                    Err(ending) => return ending,
+                _ = ticks.tick() => tokio::select! {
+                    // Whoever hangs is stopped all the same.
+                    () = &mut stop => return Ending::Asked,
+                    looked = self.look() => match looked {
+                        Ok(health) => health,
+                        Err(ending) => return ending,
+                    },
                 },
             };
             if last.as_ref() != Some(&health) {

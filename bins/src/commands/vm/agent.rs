@@ -1,6 +1,6 @@
 //! A clone that builds for a farm.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -13,10 +13,11 @@ use grange_transport_http::{CoordinatorUrl, Dialer};
 use grange_vm::home::{Home, MachineHome, ServeOptions};
 use grange_vm_image::ToolFile;
 use sd_notify::NotifyState;
-use tokio::io::AsyncBufReadExt as _;
+use tokio::io::AsyncReadExt as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
+use super::lines::Lines;
 use super::options::{program, serve_options};
 use crate::cli::VmAgent;
 use crate::connect::{SOFTWARE, client_config, read_secret};
@@ -120,11 +121,6 @@ async fn serve_once(
         .await
         .context("cannot open the clone's port")?;
     let secret = format!("{password}\n");
-    let put = Put::of(PASSWORD, secret.as_bytes()).mode(0o400);
-    guest
-        .put(put, secret.as_bytes())
-        .await
-        .context("cannot give the guest the password")?;
     let agent = agent(machine, &guest, args);
     let relaying = relay(port, || {
         let dialer = Arc::clone(dialer);
@@ -136,6 +132,9 @@ async fn serve_once(
         }
     });
     let working = async {
+        let put = Put::of(PASSWORD, secret.as_bytes()).mode(0o400);
+        let given = guest.put(put, secret.as_bytes()).await;
+        given.context("cannot give the guest the password")?;
         let relay = Exec::new(GUEST).args(["relay", RELAY_PORT, SOCKET]);
         tokio::try_join!(follow(&guest, relay), async {
             listens(&guest).await?;
@@ -245,16 +244,17 @@ async fn follow(guest: &Guest, exec: Exec) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot start {name} in the guest"))?;
     drop(running.stdout.take());
-    let errors = running
-        .stderr
-        .take()
-        .context("it has no output for errors")?;
-    let mut lines = tokio::io::BufReader::new(errors).lines();
-    let mut last = String::new();
-    while let Some(line) = lines.next_line().await? {
-        eprintln!("{line}");
-        last = line;
+    let errors = running.stderr.take();
+    let mut errors = errors.context("it has no output for errors")?;
+    let mut lines = Lines::default();
+    let mut buffer = vec![0; 4096];
+    while let count @ 1.. = errors.read(&mut buffer).await? {
+        lines.push(&buffer[..count], |line| {
+            // If nobody reads it, nobody misses it.
+            let _: io::Result<()> = writeln!(io::stderr().lock(), "{line}");
+        });
     }
+    let last = lines.last;
     let exit = running.wait().await?;
     bail!("{name} in the guest has ended with {exit}: {last}")
 }

@@ -9,6 +9,7 @@ use grange_guest::client::Guest;
 use grange_guest::protocol::{Digest, Exec, Put};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
+use tokio_util::io::SyncIoBridge;
 
 use crate::failure;
 
@@ -157,31 +158,24 @@ pub(super) async fn get(guest: &Guest, transfer: &Transfer) -> anyhow::Result<()
     Ok(())
 }
 
+/// By an archive of the guest's `tar`, which is read here: nothing but directories, files and links comes out of a guest, and nothing outside
+/// of the directory.
 async fn get_directory(guest: &Guest, there: &str, here: &Path) -> anyhow::Result<()> {
     let made = tokio::fs::create_dir_all(here).await;
     made.with_context(|| format!("cannot make {}", here.display()))?;
-    let mut unpack = Command::new("tar");
-    unpack
-        .arg("-C")
-        .arg(here)
-        .args(["-x", "--no-same-owner", "--no-same-permissions"]);
-    unpack
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .kill_on_drop(true);
-    let mut unpack = unpack.spawn().context("cannot run tar")?;
-    let mut archive = unpack.stdin.take().context("tar has no input")?;
     let mut running = guest
         .run(Exec::new("tar").args(["-C", there, "-c", "."]))
         .await?;
-    let mut output = running
+    let archive = running
         .stdout
         .take()
         .context("the guest's tar has no output")?;
-    let copied = tokio::io::copy(&mut output, &mut archive).await;
-    drop(archive);
-    drop(output);
-    let packed = running.output(COMPLAINTS).await?;
+    let archive = SyncIoBridge::new(archive.take(MOST));
+    let into = here.to_owned();
+    let unpacking = tokio::task::spawn_blocking(move || unpack(archive, &into));
+    let (unpacked, packed) = tokio::join!(unpacking, running.output(COMPLAINTS));
+    let packed = packed?;
+    unpacked?.with_context(|| format!("cannot unpack {there} into {}", here.display()))?;
     if !packed.exit.is_success() {
         let said = String::from_utf8_lossy(&packed.stderr);
         bail!(
@@ -190,20 +184,84 @@ async fn get_directory(guest: &Guest, there: &str, here: &Path) -> anyhow::Resul
             said.trim()
         );
     }
-    copied?;
-    let unpacked = unpack.wait().await?;
-    if !unpacked.success() {
-        bail!(
-            "cannot unpack {there} into {}: tar ended with {unpacked}",
-            here.display()
+    Ok(())
+}
+
+fn unpack(archive: impl std::io::Read, into: &Path) -> anyhow::Result<()> {
+    use tar::EntryType;
+    let mut archive = tar::Archive::new(archive);
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        let kind = entry.header().entry_type();
+        let fits = matches!(
+            kind,
+            EntryType::Regular | EntryType::Directory | EntryType::Symlink | EntryType::Link
         );
+        if fits {
+            // One that leads out of the directory is left out by this.
+            entry.unpack_in(into)?;
+        }
     }
+    // What pads it is read, too, so that whoever sends it ends well.
+    std::io::copy(&mut archive.into_inner(), &mut std::io::sink())?;
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_but_files_and_links_comes_out_of_a_guest() {
+        use std::os::unix::fs::FileTypeExt as _;
+        let mut archive = tar::Builder::new(Vec::new());
+        let mut add = |path: &str, kind: tar::EntryType| {
+            let mut header = tar::Header::new_gnu();
+            header.set_entry_type(kind);
+            header.set_mode(0o4777);
+            header.set_size(if kind.is_file() { 3 } else { 0 });
+            header.set_device_major(8).unwrap();
+            header.set_device_minor(0).unwrap();
+            if kind.is_symlink() {
+                header.set_link_name("/etc").unwrap();
+            }
+            // As nobody who is well-meaning writes it.
+            header.as_mut_bytes()[..path.len()].copy_from_slice(path.as_bytes());
+            header.set_cksum();
+            archive
+                .append(&header, if kind.is_file() { &b"abc"[..] } else { b"" })
+                .unwrap();
+        };
+        add("./good", tar::EntryType::Regular);
+        add("./disk", tar::EntryType::Block);
+        add("./pipe", tar::EntryType::Fifo);
+        add("../out", tar::EntryType::Regular);
+        add("./link", tar::EntryType::Symlink);
+        add("./link/through", tar::EntryType::Regular);
+        let archive = archive.into_inner().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let into = directory.path().join("into");
+        std::fs::create_dir(&into).unwrap();
+        // That something would go through a link that leads out is an error.
+        unpack(&*archive, &into).unwrap_err();
+        assert_eq!(std::fs::read(into.join("good")).unwrap(), b"abc");
+        let mut entries: Vec<_> = std::fs::read_dir(&into)
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        entries.sort_by_key(std::fs::DirEntry::file_name);
+        let names: Vec<_> = entries.iter().map(|entry| entry.file_name()).collect();
+        assert_eq!(names, ["good", "link"]);
+        assert!(
+            entries
+                .iter()
+                .all(|entry| !entry.file_type().unwrap().is_block_device())
+        );
+        assert!(!directory.path().join("out").exists());
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = into.join("good").metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o7000, 0);
+    }
 
     #[test]
     fn transfers_are_from_one_to_the_other() {

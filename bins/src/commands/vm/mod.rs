@@ -4,6 +4,7 @@ mod agent;
 mod console;
 mod files;
 mod image;
+mod lines;
 mod machines;
 mod options;
 mod run;

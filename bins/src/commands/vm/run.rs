@@ -27,7 +27,11 @@ pub(super) async fn run(home: &Home, directory: &Path, args: VmRun) -> anyhow::R
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let options = serve_options(directory, &args.starting)?;
-    let mut lent = machine.lend(&options).await?;
+    let mut lent = tokio::select! {
+        lent = machine.lend(&options) => lent?,
+        _ = terminate.recv() => return Ok(Exit::Command(128 + 15)),
+        _ = interrupt.recv() => return Ok(Exit::Command(128 + 2)),
+    };
     tracing::info!(by = %lent.accelerator, "cloned");
     let guest = lent
         .running
@@ -83,14 +87,12 @@ async fn command(guest: &Guest, args: &VmRun) -> anyhow::Result<GuestExit> {
         .stderr
         .take()
         .context("the command has no output for errors")?;
-    let (shown, complained) = tokio::join!(
+    // Where nobody reads it any more, the command is ended, as by a pipe that is closed.
+    tokio::try_join!(
         show(stdout, tokio::io::stdout()),
         show(stderr, tokio::io::stderr())
-    );
-    let exit = running.wait().await?;
-    shown?;
-    complained?;
-    Ok(exit)
+    )?;
+    Ok(running.wait().await?)
 }
 
 /// Copies as it comes, so that somebody who looks sees it at once.

@@ -77,7 +77,11 @@ async fn in_background(
         return Err(HomeError::Runs(name.clone()).into());
     }
     let path = machine.directory().join("supervisor.log");
-    let log = std::fs::File::create(&path);
+    // Of two that start it at once, one loses, and says so at the end of it.
+    let log = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(&path);
     let log = log.with_context(|| format!("cannot write {}", path.display()))?;
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("vm").arg("--vm-dir").arg(directory);
@@ -94,6 +98,7 @@ async fn in_background(
     if !args.qemu_arguments.is_empty() {
         command.arg("--").args(&args.qemu_arguments);
     }
+    let before = log.metadata()?.len();
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -103,8 +108,9 @@ async fn in_background(
         .context("cannot start what looks after the machine")?;
     loop {
         if let Some(status) = child.try_wait()? {
-            let said = std::fs::read_to_string(&path).unwrap_or_default();
-            match said.trim() {
+            let said = std::fs::read(&path).unwrap_or_default();
+            let said = said.get(usize::try_from(before)?..).unwrap_or_default();
+            match String::from_utf8_lossy(said).trim() {
                 "" => bail!("what looked after the machine {name} has ended: {status}"),
                 said => bail!("{}", said.strip_prefix("grange: ").unwrap_or(said)),
             }

@@ -79,6 +79,13 @@ fn builds_that_require_a_date_are_built_at_that_date_even_if_the_machine_dies() 
         "{why}"
     );
 
+    // While it builds, it is not destroyed.
+    let refused = rig.grange(&["destroy", "farm"]).expect(1);
+    assert!(
+        refused.stderr.contains("clones of the machine farm"),
+        "{refused:?}"
+    );
+
     // A machine that dies in the middle: the build is done by the next one.
     let script = "echo begun; i=0; while [ $i -lt 40 ]; do /bin/sleep 0.1; i=$((i+1)); done; echo done > $out";
     let (_, long) = store.shell("long", script, &[]);

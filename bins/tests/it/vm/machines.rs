@@ -113,7 +113,7 @@ fn an_emulator_that_is_killed_is_noticed_and_so_is_a_supervisor() {
 #[test]
 fn files_and_directories_go_in_and_come_out() {
     let Some(rig) = rig() else { return };
-    let machine = rig.create("files", &["--no-keys"]);
+    let machine = rig.create("files", &["--no-keys", "--date", "2009-06-01"]);
     let here = tempfile::tempdir().unwrap();
     let path = |name: &str| here.path().join(name);
     std::fs::create_dir_all(path("in/sub")).unwrap();
@@ -134,6 +134,14 @@ fn files_and_directories_go_in_and_come_out() {
     assert_eq!(std::fs::read_to_string(path("out/sub/a")).unwrap(), "a");
     assert_eq!(std::fs::read_to_string(path("out/x")).unwrap(), "1 2\n");
     assert_eq!(std::fs::read(path("back")).unwrap(), bytes);
+
+    // Its processor is the one of its date, and so is its clock.
+    let script = "date -u +%F; cat /proc/cpuinfo";
+    let said = machine.run(&[], &["sh", "-c", script]).expect(0).stdout;
+    assert!(
+        said.starts_with("2009-06-01\n") && said.contains("Nehalem"),
+        "{said}"
+    );
 
     // A clone is thrown away, and knows nothing of the one before; nor does it draw the same random numbers.
     let script = "[ ! -e /out ] && od -An -N16 -tx1 /dev/urandom";

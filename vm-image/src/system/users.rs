@@ -35,6 +35,10 @@ offloading:*:1000:1000::/home/offloading:/bin/bash
 ";
 const MORE_GROUPS: &str = "offloading:*:1000:\n";
 
+const NIX_CONF: &str = "/etc/nix/nix.conf";
+/// Whoever has something built sends what it needs along; and mostly, no network leads out.
+const NIX: &str = "substitute = false\n";
+
 /// Debian's number of the group that may read passwords.
 const SHADOW: u32 = 42;
 
@@ -58,7 +62,20 @@ pub(super) fn add(root: &mut Root<'_>) -> Result<(), ImageError> {
     root.put_of("/etc/gshadow", shadow.as_bytes(), 0o640, SHADOW)?;
     let home = format!("/home/{BUILDER}");
     root.directory(&home, 0o755, (BUILDER_ID, BUILDER_ID))?;
-    root.directory(&format!("{home}/.ssh"), 0o700, (BUILDER_ID, BUILDER_ID))
+    root.directory(&format!("{home}/.ssh"), 0o700, (BUILDER_ID, BUILDER_ID))?;
+    nix(root)
+}
+
+/// Where there is Nix, the store is that user's: it serves remote builders without a daemon, whose work would be gone with the machine anyway.
+fn nix(root: &mut Root<'_>) -> Result<(), ImageError> {
+    if !root.tree.has("/usr/bin/nix-store") {
+        return Ok(());
+    }
+    root.directory("/nix", 0o755, (BUILDER_ID, BUILDER_ID))?;
+    if root.tree.has(NIX_CONF) {
+        return Ok(());
+    }
+    root.put(NIX_CONF, NIX.as_bytes(), 0o644)
 }
 
 /// The second field as `x`: it is elsewhere.

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use grange_signatures::guix::{Acl, PublicKey, SecretKey};
 use rand::RngCore as _;
 
+use super::clients;
 use super::error::{HomeError, io};
 use super::machines::{MachineHome, write};
 use crate::secrets::SecretFile;
@@ -49,7 +50,7 @@ impl MachineHome {
     }
 
     /// Makes its keys: ssh host keys, a pair to get into it, and a pair that it signs with; the guest trusts the host's keys, and the host
-    /// the guest's.
+    /// the guest's. Beside them lie what ssh and Guix's offloading read to find the machine: `ssh_config`, `machine.scm`.
     ///
     /// # Errors
     ///
@@ -95,6 +96,7 @@ impl MachineHome {
         if let Some(path) = &options.host_acl {
             trust(path, secret.public())?;
         }
+        clients::write_all(&self.machine, &files)?;
         Ok(files)
     }
 

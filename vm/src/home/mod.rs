@@ -1,6 +1,7 @@
 //! Machines that are kept: in a directory, each with its description, its keys, and what it is doing.
 
 mod attach;
+mod clients;
 mod error;
 mod keys;
 mod lend;

@@ -30,6 +30,12 @@ const ORPHAN: Duration = Duration::from_secs(5);
 /// How often, and how long after each other, it is tried to take a machine that somebody may only be looking at.
 const LOOKS: u32 = 20;
 const LOOK: Duration = Duration::from_millis(10);
+/// An image without sshd is reached by its channel alone.
+const SSHD: &str = "[ -x /usr/sbin/sshd ] || exit 0; mkdir -p -m 755 /run/sshd && exec /usr/sbin/sshd \
+    -o PasswordAuthentication=no -o AuthorizedKeysFile='/etc/ssh/authorized_keys.d/%u .ssh/authorized_keys'";
+/// What an image wants started, such as a daemon. Nobody waits for it; what it says is seen on the console.
+const START: &str =
+    "[ ! -x /etc/rc.local ] || setsid /etc/rc.local < /dev/null > /dev/console 2>&1 &";
 
 /// How machines are started.
 #[derive(Clone, Debug)]
@@ -303,22 +309,19 @@ impl MachineHome {
     }
 }
 
-/// Puts a machine's keys into our guest, and lets it be reached by ssh if it can be.
+/// Puts a machine's keys into our guest, lets it be reached by ssh if it can be, and starts what its image wants started.
 async fn give(guest: &Guest, secrets: &[SecretFile]) -> Result<(), ClientError> {
     for secret in secrets {
         let put = Put::of(&secret.path, &secret.contents).mode(secret.mode);
         guest.put(put, secret.contents.as_slice()).await?;
     }
-    if secrets.is_empty() {
-        return Ok(());
+    let scripts = [Some(START), Some(SSHD).filter(|_| !secrets.is_empty())];
+    for script in scripts.into_iter().flatten() {
+        let started = guest
+            .run(Exec::new("/bin/sh").arg("-c").arg(script))
+            .await?;
+        started.output(64 << 10).await?;
     }
-    // An image without sshd is reached by its channel alone.
-    let script = "[ -x /usr/sbin/sshd ] || exit 0; mkdir -p -m 755 /run/sshd && exec /usr/sbin/sshd \
-                  -o PasswordAuthentication=no -o AuthorizedKeysFile='/etc/ssh/authorized_keys.d/%u .ssh/authorized_keys'";
-    let started = guest
-        .run(Exec::new("/bin/sh").arg("-c").arg(script))
-        .await?;
-    started.output(64 << 10).await?;
     Ok(())
 }
 

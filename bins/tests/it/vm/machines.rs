@@ -9,7 +9,7 @@ use super::rig::{Machine, rig};
 use crate::process::grange;
 
 /// Ports of this host, to the guest's ssh.
-fn forward() -> String {
+pub(super) fn forward() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     format!("{}:22", listener.local_addr().unwrap().port())
 }

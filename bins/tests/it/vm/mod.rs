@@ -3,5 +3,6 @@
 
 mod farm;
 mod machines;
+mod offload;
 mod rig;
 mod traps;

@@ -90,8 +90,12 @@ impl Rig {
     pub(crate) fn create(&self, name: &str, more: &[&str]) -> Machine<'_> {
         self.grange(&["stop", name]);
         self.grange(&["destroy", name]);
-        let small = ["create", name, "--memory", "512", "--cpu-count", "1"];
-        self.grange(&[&small, more].concat()).expect(0);
+        let mut create = vec!["create", name, "--cpu-count", "1"];
+        if !more.contains(&"--memory") {
+            create.extend(["--memory", "512"]);
+        }
+        create.extend(more);
+        self.grange(&create).expect(0);
         Machine {
             rig: self,
             name: name.into(),

@@ -85,7 +85,7 @@ pub struct CpuEra {
 
 impl CpuEra {
     /// The table of Guix's service for `x86_64-linux` (`gnu/services/virtualization.scm`, `%x86-64-intel-cpu-models`), oldest first. There, Nehalem
-    /// and Westmere are not in order, so that it takes Nehalem for 2010 and 2011.
+    /// and Westmere are not in order, so that it takes Nehalem for 2010.
     pub const ALL: &'static [Self] = &[
         Self::new(date!(2006 - 01 - 01), "core2duo"),
         Self::new(date!(2008 - 01 - 01), "Nehalem"),

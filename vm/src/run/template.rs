@@ -311,6 +311,10 @@ fn clear(here: &Path, keep: usize) -> Result<(), BootError> {
     let mut templates = Vec::new();
     for entry in entries {
         let path = entry.map_err(io("read", here))?.path();
+        if !path.is_dir() {
+            fs::remove_file(&path).map_err(io("remove", &path))?;
+            continue;
+        }
         let used = fs::metadata(path.join("used")).and_then(|used| used.modified());
         templates.push((used.ok(), path));
     }

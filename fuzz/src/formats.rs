@@ -131,14 +131,25 @@ pub(crate) fn unpack(bytes: &[u8]) {
 }
 
 /// A place that is not there yet, and goes with this.
-struct Scratch(std::path::PathBuf);
+pub(crate) struct Scratch(std::path::PathBuf);
 
 impl Scratch {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         use std::sync::atomic::{AtomicU64, Ordering};
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let (process, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         Self(std::env::temp_dir().join(format!("grange-fuzz-{process}-{number}")))
+    }
+
+    /// Makes it a directory.
+    pub(crate) fn directory() -> Self {
+        let scratch = Self::new();
+        std::fs::create_dir(&scratch.0).expect("nobody else has it");
+        scratch
+    }
+
+    pub(crate) fn path(&self) -> &std::path::Path {
+        &self.0
     }
 }
 

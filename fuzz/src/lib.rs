@@ -11,7 +11,9 @@
 mod core;
 mod daemon;
 mod formats;
+mod guests;
 mod http;
+mod machines;
 mod memory;
 mod peers;
 mod recordings;

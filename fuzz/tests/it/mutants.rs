@@ -9,9 +9,17 @@ use crate::corpora::inputs;
 /// Mutants that a target is tried with.
 const MUTANTS: usize = 2_000;
 
-/// The same for targets that build a farm of each, or open a connection.
+/// The same for targets that build a farm of each, open a connection, or write files through to the disk.
 const FARMS: usize = 150;
-const SLOW: &[&str] = &["answers", "core", "daemon", "requests", "substitute-server"];
+const SLOW: &[&str] = &[
+    "answers",
+    "core",
+    "daemon",
+    "disk",
+    "requests",
+    "secrets",
+    "substitute-server",
+];
 
 /// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
 struct Chance(u64);

@@ -151,7 +151,11 @@ pub(crate) fn secrets(bytes: &[u8]) {
         Err(error) => assert!(!error.to_string().is_empty(), "an error says something"),
     }
     let beside = entries(outer);
-    assert_eq!(beside, [root.clone()], "nothing is written elsewhere");
+    assert_eq!(
+        beside,
+        std::slice::from_ref(&root),
+        "nothing is written elsewhere"
+    );
     assert!(
         size(&root) <= said.len() as u64,
         "no more is written than came"

@@ -92,16 +92,15 @@ fn plan(machine: &VirtualBuildMachine, place: &Path) -> Plan {
     let image = BootImage {
         id: "id".into(),
         boot: Boot::Kernel {
-            kernel: place.join("kernel"),
+            kernel: machine
+                .kernel
+                .clone()
+                .unwrap_or_else(|| place.join("kernel")),
             initrd: Some(place.join("initrd")),
             arguments: machine.image.clone(),
         },
         disks: vec![disk],
         has_guest: true,
-    };
-    let image = match &machine.kernel {
-        Some(kernel) => image.with_kernel(kernel),
-        None => image,
     };
     let system = machine.guest_system().expect("a machine that can be");
     Plan {

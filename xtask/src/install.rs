@@ -68,6 +68,11 @@ pub(crate) fn qemu() -> Result<()> {
     if cfg!(not(target_arch = "x86_64")) || std::path::Path::new(PROGRAM).exists() {
         return Ok(());
     }
+    let sudo: &[&str] = if root { &[] } else { &["sudo"] };
+    run::step(
+        "package lists",
+        &[sudo, &["apt-get", "update", "--quiet"]].concat(),
+    )?;
     let mut words = vec!["apt-get", "install", "--yes", "--quiet"];
     words.extend(["--no-install-recommends", "qemu-system-x86", "seabios"]);
     // Its tools must be of its own version: newer ones, from backports, would be in its way.
@@ -84,7 +89,6 @@ pub(crate) fn qemu() -> Result<()> {
         tools.push_str(&format!("qemu-utils={}*", release.unwrap_or_default()));
         words.extend(["--allow-downgrades", &tools]);
     }
-    let sudo: &[&str] = if root { &[] } else { &["sudo"] };
     run::step_with(
         "emulator",
         &[sudo, &words].concat(),

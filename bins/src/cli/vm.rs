@@ -80,7 +80,7 @@ pub struct VmCreate {
     /// How much memory, in MiB [default: 2048]
     #[arg(long, value_name = "MIB")]
     pub memory: Option<u64>,
-    /// A port of this host that leads into the guest: [ADDRESS:]PORT:GUEST-PORT; may be given several times [default: 11022:22
+    /// A port of this host that leads into the guest: PORT:GUEST-PORT or ADDRESS:PORT:GUEST-PORT; may be given several times [default: 11022:22
     /// and 11044:1004, on 127.0.0.1]
     #[arg(long = "forward", value_name = "FORWARD")]
     pub forwards: Vec<Forward>,

@@ -105,8 +105,9 @@ impl MachineHome {
         let system = machine.guest_system()?;
         let program = machine.qemu.clone();
         let program = program.unwrap_or_else(|| PathBuf::from(&system.emulator));
-        let emulator = Emulator::find(&program, &options.search).await?;
-        emulator.check_cpu(&machine.cpu(&system)?).await?;
+        let cpu = machine.cpu(&system)?;
+        let cache = self.directory().join("emulator.json");
+        let emulator = Emulator::find_for(&program, &options.search, &cpu, &cache).await?;
         let (images, tools) = (Arc::clone(&options.images), options.tools.clone());
         let (name, kernel) = (machine.image.clone(), machine.kernel.clone());
         let finding = tokio::task::spawn_blocking(move || {

@@ -79,17 +79,28 @@ impl Emulator {
     ///
     /// It is not there, no QEMU, or too old.
     pub async fn find(name: &Path, search: &[PathBuf]) -> Result<Self, EmulatorError> {
-        let program = if name.components().count() > 1 {
-            name.to_owned()
-        } else {
-            let places = search.iter().map(|directory| directory.join(name));
-            let mut there = places.filter(|place| place.is_file());
-            let missing = || EmulatorError::Missing(name.to_owned());
-            there.next().ok_or_else(missing)?
-        };
-        let output = ask(&program, &["--version"]).await?;
+        let program = Self::locate(name, search)?;
+        let version = Self::version(&program).await?;
+        Ok(Self { program, version })
+    }
+
+    /// Where it is.
+    pub(super) fn locate(name: &Path, search: &[PathBuf]) -> Result<PathBuf, EmulatorError> {
+        if name.components().count() > 1 {
+            return Ok(name.to_owned());
+        }
+        let places = search.iter().map(|directory| directory.join(name));
+        let mut there = places.filter(|place| place.is_file());
+        let missing = || EmulatorError::Missing(name.to_owned());
+        there.next().ok_or_else(missing)
+    }
+
+    /// Its version, which is not too old.
+    pub(super) async fn version(program: &Path) -> Result<String, EmulatorError> {
+        let output = ask(program, &["--version"]).await?;
         let said = String::from_utf8_lossy(&output.stdout);
         let first = said.lines().next().unwrap_or_default();
+        let program = program.to_owned();
         let Some(version) = first.strip_prefix("QEMU emulator version ") else {
             let said = first.chars().take(80).collect();
             return Err(EmulatorError::Other { program, said });
@@ -98,7 +109,13 @@ impl Emulator {
         if number(&version) < LEAST {
             return Err(EmulatorError::Old { program, version });
         }
-        Ok(Self { program, version })
+        Ok(version)
+    }
+
+    /// The processors that it knows.
+    pub(super) async fn models(program: &Path) -> Result<Vec<String>, EmulatorError> {
+        let output = ask(program, &["-cpu", "help"]).await?;
+        Ok(models(&String::from_utf8_lossy(&output.stdout)))
     }
 
     /// Sees to it that it knows that processor.
@@ -107,15 +124,18 @@ impl Emulator {
     ///
     /// It does not, and here are some that it knows.
     pub async fn check_cpu(&self, model: &CpuModel) -> Result<(), EmulatorError> {
-        let output = ask(&self.program, &["-cpu", "help"]).await?;
-        let known = models(&String::from_utf8_lossy(&output.stdout));
+        self.choose(model, &Self::models(&self.program).await?)
+    }
+
+    /// Whether that processor is one of those that it knows.
+    pub(super) fn choose(&self, model: &CpuModel, known: &[String]) -> Result<(), EmulatorError> {
         if known.iter().any(|one| one == model.base()) {
             return Ok(());
         }
         Err(EmulatorError::Cpu {
             program: self.program.clone(),
             model: model.clone(),
-            suggestions: like(model.base(), &known),
+            suggestions: like(model.base(), known),
         })
     }
 }

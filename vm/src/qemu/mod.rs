@@ -3,6 +3,7 @@
 mod command;
 mod death;
 mod emulator;
+mod kept;
 mod process;
 mod qmp;
 

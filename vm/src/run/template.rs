@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use data_encoding::HEXLOWER;
+use grange_guest::client::{ClientError, Guest};
+use grange_guest::protocol::Exec;
 use rustix::fs::{FlockOperation, flock};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -30,6 +32,8 @@ const VERSION: u32 = 2;
 const KEPT: usize = 3;
 /// Between two tries to lock what somebody else has locked.
 const AGAIN: Duration = Duration::from_millis(20);
+/// What runs in a template before it is kept.
+const WARM: &str = "cd /tmp && echo 'int main(void) { return 0; }' > warm.c && cc -o warm warm.c && ./warm; rm -f warm warm.c";
 
 /// All that a template depends on, as a hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -155,7 +159,9 @@ impl Template {
         let run = making.join("run");
         let memory = Memory::Template(run.join("ram"));
         let mut running = Running::start(&plan, &run, memory).await?;
-        running.meet(limit).await?;
+        let guest = running.meet(limit).await?;
+        let warming = timeout(limit, warm(guest)).await;
+        warming.map_err(|_| ClientError::TimedOut)??;
         // The conversation ends before the machine is stopped: a clone is spoken to anew.
         running.guest = None;
         running.qmp.execute("stop", json!({})).await?;
@@ -264,6 +270,18 @@ impl Template {
         let path = directory.join(format!("{name}.lock"));
         let _lock = lock(&path, FlockOperation::NonBlockingLockExclusive, SAVED).await?;
         clear(&directory.join(name.as_str()), 0)
+    }
+}
+
+/// Does what builds begin with, so that clones have shell, libraries and compiler in the memory that they share, unpacked: else each reads and
+/// unpacks its own.
+async fn warm(guest: &Guest) -> Result<(), ClientError> {
+    let exec = Exec::new("/bin/sh").args(["-c", WARM]);
+    match guest.run(exec.env("PATH", "/usr/bin:/bin")).await {
+        // Whether there is a compiler is the image's business.
+        Ok(running) => running.output(64 << 10).await.map(|_| ()),
+        Err(ClientError::Refused { .. }) => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

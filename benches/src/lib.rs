@@ -16,6 +16,7 @@
 //! | [`queues`] | one farm's queue kept in several ways, and the same turns taken with each |
 //! | [`wire`] | the protocol over HTTP/1.1, said by one cheap thread |
 //! | [`trivial`] | derivations that cost next to nothing, and the sandbox builder called in a loop |
+//! | [`vm`] | virtual build machines, QEMU by itself, and what memory it holds |
 //! | [`stats`] | medians and percentiles |
 //! | [`report`] | what a benchmark prints |
 
@@ -30,6 +31,7 @@ pub mod report;
 mod run;
 pub mod stats;
 pub mod trivial;
+pub mod vm;
 pub mod wire;
 
 pub use daemon::{authorized_key, compare};

@@ -87,7 +87,20 @@ pub fn source(derivations: &[Instantiated]) -> Arc<MemorySource> {
 ///
 /// The coordinator is not reached, or refuses one of them.
 pub async fn submit(client: &Client, all: &[Instantiated]) -> anyhow::Result<Vec<BuildId>> {
-    let requests: Vec<_> = all.iter().map(request).collect();
+    submit_to(client, all, &Tags::new()).await
+}
+
+/// Submits derivations for agents that have these tags, and returns the builds.
+async fn submit_to(
+    client: &Client,
+    all: &[Instantiated],
+    requires: &Tags,
+) -> anyhow::Result<Vec<BuildId>> {
+    let requests = all.iter().map(|one| BuildRequest {
+        requires: requires.clone(),
+        ..request(one)
+    });
+    let requests: Vec<_> = requests.collect();
     let ids = requests.iter().map(|request| request.id).collect();
     let submitted = client.submit(requests, source(all), &|_| {}).await?;
     for submission in submitted.submissions {
@@ -104,9 +117,25 @@ pub async fn submit(client: &Client, all: &[Instantiated]) -> anyhow::Result<Vec
 ///
 /// The coordinator is not reached, or one of them is not built.
 pub async fn build(client: &Client, all: &[Instantiated]) -> anyhow::Result<()> {
+    build_on(client, all, &Tags::new()).await
+}
+
+/// Submits derivations for agents that have these tags, and waits until all are built.
+///
+/// # Errors
+///
+/// The coordinator is not reached, or one of them is not built.
+pub async fn build_on(
+    client: &Client,
+    all: &[Instantiated],
+    requires: &Tags,
+) -> anyhow::Result<()> {
     // A `Waiter` looks at every build before it listens; what is measured here shall not depend on that.
     let (_, mut seen) = client.facts(None, 0).await?;
-    let mut open: BTreeSet<BuildId> = submit(client, all).await?.into_iter().collect();
+    let mut open: BTreeSet<BuildId> = submit_to(client, all, requires)
+        .await?
+        .into_iter()
+        .collect();
     while !open.is_empty() {
         let (facts, last) = client.facts(Some(seen), 25_000).await?;
         seen = last;

@@ -59,6 +59,14 @@ pub enum BootError {
         #[source]
         source: io::Error,
     },
+    /// The emulator's user cannot get to its directory.
+    #[error("the emulator runs as user {user}, who cannot enter {}: keep machines elsewhere, or open it (chmod o+x)", path.display())]
+    Closed {
+        /// The user.
+        user: u32,
+        /// The directory on the way that is closed.
+        path: PathBuf,
+    },
     /// A path is longer than a socket's may be.
     #[error("{} is too long for a socket ({} bytes; {most} are allowed): choose a shorter directory", path.display(), path.as_os_str().len())]
     Long {

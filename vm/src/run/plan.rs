@@ -68,6 +68,9 @@ impl Plan {
             });
         }
         make_directory(directory, self.user)?;
+        if let Some(user) = self.user {
+            reachable(directory, user)?;
+        }
         for socket in ["qmp", "console", "control", "agent", "incoming"] {
             let path = directory.join(socket);
             match std::fs::remove_file(&path) {
@@ -94,8 +97,58 @@ fn make_directory(directory: &Path, user: Option<User>) -> Result<(), BootError>
     Ok(())
 }
 
+/// Sees to it that the user can get to the directory.
+fn reachable(directory: &Path, user: User) -> Result<(), BootError> {
+    use std::os::unix::fs::MetadataExt as _;
+    for path in directory.ancestors() {
+        let about = std::fs::metadata(path).map_err(io("look at", path))?;
+        let may = match about {
+            _ if about.uid() == user.uid => 0o100,
+            _ if about.gid() == user.gid => 0o010,
+            _ => 0o001,
+        };
+        if about.mode() & may == 0 {
+            return Err(BootError::Closed {
+                user: user.uid,
+                path: path.to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
 /// The host's boot: after another, its KVM may be another, and what was not written through to the disk may be gone.
 pub(super) fn boot_id() -> String {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
     id.unwrap_or_default().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_directory_that_a_user_cannot_enter_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let inner = directory.path().join("a/b");
+        std::fs::create_dir_all(&inner).unwrap();
+        let user = User {
+            uid: 1_900_200_099,
+            gid: 1_900_200_099,
+        };
+        let set = |mode| {
+            let mode = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(directory.path(), mode).unwrap();
+        };
+        set(0o711);
+        reachable(&inner, user).unwrap();
+        set(0o700);
+        let error = reachable(&inner, user).unwrap_err();
+        assert!(
+            matches!(&error, BootError::Closed { path, .. } if path == directory.path()),
+            "{error}"
+        );
+    }
 }

@@ -240,7 +240,9 @@ fn what_cannot_be_is_told_before_anything_is_started() {
     assert!(ran.stderr.contains("QEMU has ended"), "{ran:?}");
     // A guest that does not answer in time, and what it has printed.
     let slow = rig.create("slow", &["--no-keys"]);
-    let ran = slow.run(&["--limit", "1s"], &["true"]).expect(1);
+    let ran = slow
+        .run(&["--accelerator", "tcg", "--limit", "1s"], &["true"])
+        .expect(1);
     assert!(
         ran.stderr.contains("has not answered within 1 s"),
         "{ran:?}"

@@ -55,8 +55,7 @@ fn prepare() -> Result<PathBuf, String> {
     if !guest_program().exists() {
         return Err("needs the guest program, which `cargo xtask guest` builds".into());
     }
-    let home = root().join("target/vm");
-    std::fs::create_dir_all(&home).unwrap();
+    let home = home();
     let rig = Rig { home: home.clone() };
     // Else the last run's templates are used: of an emulator or a guest that may have changed they are not.
     let guest = guest_program().display().to_string();
@@ -67,6 +66,20 @@ fn prepare() -> Result<PathBuf, String> {
     }
     built.expect(0);
     Ok(home)
+}
+
+/// `target/vm`, if emulators of other users can get there.
+fn home() -> PathBuf {
+    use std::os::unix::fs::MetadataExt as _;
+    let home = root().join("target/vm");
+    std::fs::create_dir_all(&home).unwrap();
+    let open = |path: &Path| path.metadata().unwrap().mode() & 0o001 != 0;
+    if std::fs::metadata("/proc/self").unwrap().uid() != 0 || home.ancestors().all(open) {
+        return home;
+    }
+    let home = std::env::temp_dir().join("grange-vm-tests");
+    std::fs::create_dir_all(&home).unwrap();
+    home
 }
 
 impl Rig {

@@ -107,13 +107,15 @@ impl Announced {
         options.write(true).create_new(true).mode(0o600);
         let file = tokio::fs::OpenOptions::from(options).open(&beside).await;
         let mut file = file.map_err(failed)?;
-        let received = self.copy(stream, &mut file).await;
+        let received = match self.copy(stream, &mut file).await {
+            Ok(()) => tokio::fs::rename(&beside, &target).await.map_err(failed),
+            error => error,
+        };
         if received.is_err() {
             // The error that is returned says more than one of this would.
             let _: io::Result<()> = tokio::fs::remove_file(&beside).await;
         }
-        received?;
-        tokio::fs::rename(&beside, &target).await.map_err(failed)
+        received
     }
 
     async fn copy(

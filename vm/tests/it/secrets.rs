@@ -79,6 +79,22 @@ async fn what_is_cut_off_leaves_no_file() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_put_in_its_place_leaves_nothing_beside_it() {
+    let (mut host, mut guest) = duplex(1 << 16);
+    let root = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(root.path().join("a/directory")).unwrap();
+    let head = b"(secrets (version 0) (files ((\"/a\" 1 33152))))x";
+    host.write_all(head).await.unwrap();
+    let received = receive_secrets(&mut guest, root.path()).await;
+    assert!(
+        matches!(received, Err(SecretsError::Write(..))),
+        "{received:?}"
+    );
+    let left: Vec<_> = std::fs::read_dir(root.path()).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+}
+
+#[tokio::test]
 async fn paths_that_lead_elsewhere_are_refused() {
     for path in [
         "a",

@@ -12,6 +12,9 @@ const EVERY: Duration = Duration::from_secs(10);
 /// A guest that has not answered for so long hangs. Under emulation, and with its processors busy, it may be slow.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// An emulator that closes its connections has ended within this time.
+const GOING: Duration = Duration::from_secs(5);
+
 /// How a machine is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -39,6 +42,16 @@ pub enum Ending {
     Ended {
         /// How.
         how: String,
+        /// What the guest has printed last.
+        console: String,
+    },
+    /// The emulator runs, but what one speaks to in it is gone.
+    #[error("{what} cannot be spoken to any more: {why}; the end of its console:\n{console}")]
+    Lost {
+        /// The guest, or its emulator.
+        what: &'static str,
+        /// How that ended.
+        why: String,
         /// What the guest has printed last.
         console: String,
     },
@@ -77,14 +90,7 @@ impl Running {
                         Health::Disk { full: full.unwrap_or_default() }
                     }
                     Ok(_) => continue,
-                    // It has ended, or will be found to hang.
-                    Err(_) => match timeout(EVERY, self.process.wait()).await {
-                        Ok(ended) => {
-                            let how = ended.map_or_else(|error| error.to_string(), |ended| ended.to_string());
-                            return self.over(how);
-                        }
-                        Err(_) => return self.hangs("the emulator"),
-                    },
+                    Err(error) => return self.lost("the emulator", &error).await,
                 },
                 _ = ticks.tick() => tokio::select! {
                     // Whoever hangs is stopped all the same.
@@ -103,15 +109,10 @@ impl Running {
     }
 
     async fn look(&mut self) -> Result<Health, Ending> {
-        let Ok(Ok(state)) = timeout(PATIENCE, self.qmp.run_state()).await else {
-            return match timeout(Duration::from_secs(2), self.process.wait()).await {
-                Ok(ended) => {
-                    let how =
-                        ended.map_or_else(|error| error.to_string(), |ended| ended.to_string());
-                    Err(self.over(how))
-                }
-                Err(_) => Err(self.hangs("the emulator")),
-            };
+        let state = match timeout(PATIENCE, self.qmp.run_state()).await {
+            Ok(Ok(state)) => state,
+            Ok(Err(error)) => return Err(self.lost("the emulator", &error).await),
+            Err(_) => return Err(self.hangs("the emulator")),
         };
         if !state.is_running() {
             return Ok(Health::Stopped(state.name().to_owned()));
@@ -120,16 +121,31 @@ impl Running {
             return Ok(Health::Well);
         };
         let answered = tokio::select! {
-            answered = timeout(PATIENCE, guest.ping()) => matches!(answered, Ok(Ok(()))),
+            answered = timeout(PATIENCE, guest.ping()) => answered,
             ended = self.process.wait() => {
                 let how = ended.map_or_else(|error| error.to_string(), |ended| ended.to_string());
                 return Err(self.over(how));
             }
         };
-        if answered {
-            Ok(Health::Well)
-        } else {
-            Err(self.hangs("the guest"))
+        match answered {
+            Ok(Ok(())) => Ok(Health::Well),
+            Ok(Err(error)) => Err(self.lost("the guest", &error).await),
+            Err(_) => Err(self.hangs("the guest")),
+        }
+    }
+
+    /// A connection has ended. An emulator that ends closes its own first, and that is what is told then.
+    async fn lost(&mut self, what: &'static str, why: &dyn std::error::Error) -> Ending {
+        match timeout(GOING, self.process.wait()).await {
+            Ok(ended) => {
+                let how = ended.map_or_else(|error| error.to_string(), |ended| ended.to_string());
+                self.over(how)
+            }
+            Err(_) => Ending::Lost {
+                what,
+                why: why.to_string(),
+                console: self.console.last_lines(LINES),
+            },
         }
     }
 

@@ -173,7 +173,7 @@ pub struct VmSsh {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit status: the command's; 128 and the signal's number if one ended it.\n\n\
-    Example:\n  grange vm run past --put ./hello-2.10:/work/hello --directory /work/hello -- make check"
+    Example:\n  grange vm run past --put ./hello-2.10:/build/hello --directory /build/hello -- make check"
 )]
 pub struct VmRun {
     /// The machine

@@ -15,6 +15,6 @@ pub(crate) use log::{append_log, check_log, log_offset, log_upload, seal_log};
 pub(crate) use output::{Rejected, verify_outputs};
 pub(crate) use stream::BodyWriter;
 pub(crate) use uploads::{
-    append_upload, attempt_of_log, discard_dropped, discard_outputs, discard_void_uploads, held,
-    remembered, upload_offset,
+    append_upload, attempt_of_log, attempt_of_output, discard_dropped, discard_outputs,
+    discard_void_uploads, held, remembered, upload_offset,
 };

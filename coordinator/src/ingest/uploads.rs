@@ -150,6 +150,13 @@ pub(crate) fn attempt_of_log(upload: &UploadId) -> Option<AttemptId> {
         .flatten()
 }
 
+/// Whose output an upload is, if it is one.
+pub(crate) fn attempt_of_output(upload: &UploadId) -> Option<AttemptId> {
+    (!is_log(upload))
+        .then(|| attempt_of(upload.as_str()))
+        .flatten()
+}
+
 fn attempt_of(upload: &str) -> Option<AttemptId> {
     let rest = upload.strip_prefix("attempt-")?;
     rest.split('-').next()?.parse().ok()

@@ -9,6 +9,7 @@ mod prune;
 mod relied;
 mod sweep;
 mod timer;
+mod uploads;
 
 pub(crate) use held::held;
 pub(crate) use pins::{Pin, Pins};

@@ -1,4 +1,4 @@
-//! Deletes blobs, and logs, that no record names.
+//! Deletes blobs, logs, and outputs on their way, that no record names.
 //!
 //! Such blobs are outputs of attempts that were void when their report was taken, of a second try
 //! that did not become canonical, or of a coordinator that was killed between sealing and
@@ -12,8 +12,8 @@ use grange_fail_points::{Point, reach};
 use grange_interfaces::{ArtifactError, FinishedFilter, Refusal, Source};
 use grange_model::BlobId;
 
-use super::logs;
 use super::pins::{Candidates, Doomed};
+use super::{logs, uploads};
 use crate::convert::{artifact_refusal, store_refusal};
 use crate::handle::Handle;
 use crate::shared::Shared;
@@ -25,7 +25,7 @@ pub(super) const PAGE: usize = 1_000;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Swept {
-    /// How many blobs it looked at, and logs that are no blobs yet.
+    /// How many blobs it looked at, and logs and outputs that are no blobs yet.
     pub blobs: u64,
     /// How many of them no record named.
     pub unreferenced: u64,
@@ -73,6 +73,7 @@ pub(crate) async fn sweep(
         }
         if ended {
             logs::sweep(shared, handle, delete, &mut swept).await?;
+            uploads::sweep(shared, handle, delete, &mut swept).await?;
             return Ok(swept);
         }
     }

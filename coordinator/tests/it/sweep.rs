@@ -98,6 +98,47 @@ async fn what_no_record_names_goes() {
     }
 }
 
+/// An agent that loses a result builds anew, and other bytes may come of that: what it sent at first is of no use once its attempt has ended.
+#[tokio::test]
+async fn what_an_attempt_sent_and_did_not_report_goes_when_it_has_ended() {
+    for chunk in [1, 100] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut setup = on_disk(dir.path()).await;
+        setup.config.sweep_chunk = chunk;
+        let artifacts = Arc::clone(&setup.artifacts);
+        let farm = setup.start().await;
+        let builds = farm
+            .submit(&[&derivation("one", &[]), &derivation("two", &[])])
+            .await;
+        let mut agent = farm.agent().await;
+        let one = agent.take().await.attempt;
+        let two = agent.take_beside(&[one]).await.attempt;
+        let lost = made("out", b"lost", &[]);
+        for attempt in [one, two] {
+            agent.upload(attempt, &lost).await;
+        }
+        // Neither has ended.
+        let swept = farm.coordinator.sweep(true).await.unwrap();
+        assert_eq!((swept.blobs, swept.unreferenced), (2, 0));
+        let anew = made("out", b"built anew", &[]);
+        agent.succeed(one, b"", &[&anew]).await.unwrap();
+        assert_eq!(artifacts.uploads().count().await, 2);
+        let looked = farm.coordinator.sweep(false).await.unwrap();
+        assert_eq!(
+            (looked.unreferenced, looked.bytes),
+            (1, lost.said.file_size)
+        );
+        let swept = farm.coordinator.sweep(true).await.unwrap();
+        assert_eq!(swept.deleted, 1);
+        assert_eq!(artifacts.uploads().count().await, 1);
+        // What the other has sent is still good.
+        agent.report(two, succeeded(&[&lost], 0)).await.unwrap();
+        for build in builds {
+            assert_eq!(farm.state(build).await, BuildState::Succeeded);
+        }
+    }
+}
+
 /// A sweep has read the records; then a report brings a name for a blob that has been here for long,
 /// and is acknowledged; then the sweep deletes.
 #[tokio::test]

@@ -29,6 +29,9 @@ pub struct Config {
     /// How many different combinations of system, requirements and resources there may be among the
     /// unfinished builds. Memory is predicted as long as there are half as many.
     pub max_classes: usize,
+    /// How many unfinished builds there may be of one derivation. They share an attempt, start together and end together, so that
+    /// all of them are in one message and one call of the core: about a microsecond and 40 bytes each.
+    pub max_builds_per_derivation: usize,
     /// How long a build takes that nothing is known of, as long as nothing was built: half of them no longer.
     pub cold_duration: Duration,
     /// The same, nine of ten no longer.
@@ -56,6 +59,7 @@ impl Default for Config {
             hold: Duration::from_hours(6),
             policy: Policy::default(),
             max_classes: 4_096,
+            max_builds_per_derivation: 4_096,
             cold_duration: Duration::from_mins(1),
             cold_duration_p90: Duration::from_mins(10),
             max_packages: 250_000,

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use grange_model::{BuildSpec, Resources, Tags};
+use grange_model::{BuildSpec, Digest, Resources, Tags};
 
 use crate::demand::{Demand, positive};
 use crate::io::{Denied, DeniedWhy};
@@ -33,6 +33,23 @@ impl Core {
             message: format!(
                 "unfinished builds have {} different combinations of system, requirements and resources, and there may be no more",
                 self.config.max_classes
+            ),
+        })
+    }
+
+    pub(crate) fn refuse_crowd(&self, derivation: Digest) -> Result<(), Denied> {
+        let most = self.config.max_builds_per_derivation;
+        let row = self.find_derivation(derivation);
+        let tasks = row.map(|row| self.derivations[row].tasks.iter());
+        let builds = tasks.into_iter().flatten();
+        let builds: usize = builds.map(|task| self.tasks[*task].builds.len()).sum();
+        if builds < most {
+            return Ok(());
+        }
+        Err(Denied {
+            why: DeniedWhy::TooMuch,
+            message: format!(
+                "{most} builds of this derivation are unfinished, and there may be no more: wait until they have ended, or cancel some"
             ),
         })
     }

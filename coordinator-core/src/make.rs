@@ -83,6 +83,7 @@ impl Core {
             let finished = read.ok_or_else(none)?;
             return Ok(self.reopen(known, &source, spec, finished));
         }
+        self.refuse_crowd(digest)?;
         let record = match source {
             Source::Read(record) => record,
             Source::Shared(ix) => return self.share(ix, spec),

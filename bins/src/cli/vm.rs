@@ -36,7 +36,10 @@ pub enum VmCommand {
     #[command(after_help = "Example:\n  grange vm status past")]
     Status(VmName),
     /// Look at the console of a machine that runs; Ctrl-] leaves it
-    #[command(after_help = "Example:\n  grange vm console past")]
+    #[command(
+        after_help = "Where the input ends, such as that of /dev/null, so does this, as soon as the console has said nothing for a second.\n\n\
+        Example:\n  grange vm console past"
+    )]
     Console(VmName),
     /// Get into a machine that runs by ssh
     Ssh(VmSsh),

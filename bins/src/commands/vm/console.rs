@@ -1,6 +1,7 @@
 //! The console.
 
 use std::io::IsTerminal as _;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use grange_vm::home::{CONSOLE_SOCKET, Home, HomeError};
@@ -8,12 +9,17 @@ use grange_vm::machine::MachineName;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
+use tokio::time::timeout;
 
 use crate::failure::Exit;
 use crate::output::note;
 
 /// Ctrl-].
 const LEAVE: u8 = 0x1d;
+/// When nothing more is typed, the console is looked at until it has said nothing for so long.
+const QUIET: Duration = Duration::from_secs(1);
+/// And no longer than this, whatever it says.
+const LAST: Duration = Duration::from_secs(10);
 
 /// A terminal that passes on every key, until this is dropped.
 struct Raw(Termios);
@@ -55,13 +61,21 @@ pub(super) async fn attach(home: &Home, name: &MachineName) -> anyhow::Result<Ex
     let _raw = Raw::enter()?;
     let (mut from, mut into) = stream.into_split();
     let mut output = tokio::io::stdout();
-    let show = async {
+    let mut show = async |limit: Option<Duration>| {
         let mut buffer = [0; 4096];
         loop {
-            match from.read(&mut buffer).await? {
-                0 => return Ok::<_, std::io::Error>(()),
-                count => output.write_all(&buffer[..count]).await?,
+            let reading = from.read(&mut buffer);
+            let count = match limit {
+                None => reading.await?,
+                Some(limit) => match timeout(limit, reading).await {
+                    Ok(read) => read?,
+                    Err(_) => return Ok::<_, std::io::Error>(()),
+                },
+            };
+            if count == 0 {
+                return Ok(());
             }
+            output.write_all(&buffer[..count]).await?;
             output.flush().await?;
         }
     };
@@ -73,18 +87,17 @@ pub(super) async fn attach(home: &Home, name: &MachineName) -> anyhow::Result<Ex
             let typed = &buffer[..count];
             let leave = typed.iter().position(|byte| *byte == LEAVE);
             into.write_all(&typed[..leave.unwrap_or(count)]).await?;
-            if leave.is_some() {
-                return Ok::<_, std::io::Error>(());
-            }
-            // Without a terminal, the end of the input only means that nothing more is typed.
-            if count == 0 {
-                std::future::pending::<()>().await;
+            if leave.is_some() || count == 0 {
+                return Ok::<_, std::io::Error>(leave.is_some());
             }
         }
     };
-    tokio::select! {
-        done = show => done?,
-        done = typed => done?,
+    let has_left = tokio::select! {
+        done = show(None) => return done.map(|()| Exit::Done).map_err(Into::into),
+        left = typed => left?,
+    };
+    if !has_left && let Ok(shown) = timeout(LAST, show(Some(QUIET))).await {
+        shown?;
     }
     Ok(Exit::Done)
 }

@@ -61,6 +61,12 @@ fn a_machine_is_started_reached_by_ssh_and_by_its_console_and_stopped() {
         .expect(0);
     assert_eq!(said.stdout, "offloading\n2019-03-04\n", "{said:?}");
 
+    // Whoever types nothing does not wait for its end.
+    let mut nothing = rig.command(&["console", "kept"]);
+    let looked = nothing.stdin(Stdio::null()).stdout(Stdio::null()).status();
+    assert!(looked.unwrap().success());
+    assert_eq!(status(&machine)["state"], "running");
+
     // What its kernel prints at the end is seen on the console, also by who comes late.
     let mut console = rig.command(&["console", "kept"]);
     let mut console = console

@@ -45,6 +45,7 @@ mod main_program;
 mod mux;
 mod names;
 pub mod protocol;
+mod ready;
 mod server;
 mod sys;
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::machine::{boot, serve_machine};
+use crate::ready::Ready;
 use crate::server::{Control, Port, Power, relay, serve};
 
 /// Wrong use of the command line: sysexits(3).
@@ -31,7 +32,7 @@ pub fn guest_main() -> ExitCode {
         return machine(&boot());
     }
     let done = match arguments.as_slice() {
-        ["--machine"] => return machine(&serve_machine()),
+        ["--machine"] => return machine(&serve_machine(Ready::already())),
         ["--serve", "-"] => Port::stdin().and_then(once),
         ["--serve", socket] => listen(Path::new(socket)),
         ["relay", "-", socket] => {
@@ -62,14 +63,14 @@ fn machine(wrong: &str) -> ExitCode {
 }
 
 fn once(port: Port) -> io::Result<()> {
-    let control = Control::start(Power::Process)?;
+    let control = Control::start(Power::Process, Ready::already())?;
     let served = serve(&Arc::new(port), &control);
     control.kill_all();
     served
 }
 
 fn listen(socket: &Path) -> io::Result<()> {
-    let control = Control::start(Power::Process)?;
+    let control = Control::start(Power::Process, Ready::already())?;
     for connection in UnixListener::bind(socket)?.incoming() {
         let port = Port::socket(connection?.into())?;
         serve(&Arc::new(port), &control)?;

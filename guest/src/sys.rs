@@ -12,6 +12,9 @@ const RNDADDENTROPY: libc::Ioctl = 0x4008_5203;
 /// `_IO('R', 0x07)` of linux/random.h.
 const RNDRESEEDCRNG: libc::Ioctl = 0x5207;
 
+/// `_IOW('p', 0x0a, struct rtc_time)` of linux/rtc.h.
+const RTC_SET_TIME: libc::Ioctl = 0x4024_700a;
+
 /// Waits until some child has ended, and leaves it as it is.
 pub(crate) fn next_child() -> io::Result<u32> {
     wait(libc::P_ALL, 0, libc::WNOWAIT).map(|(pid, _)| pid)
@@ -75,6 +78,20 @@ pub(crate) fn add_entropy(random: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()
         return Err(io::Error::last_os_error());
     }
     Ok(())
+}
+
+/// Sets a machine's own clock to so many seconds since 1970, UTC: rtc(4).
+pub(crate) fn set_hardware_clock(clock: BorrowedFd<'_>, unix_seconds: i64) -> io::Result<()> {
+    // SAFETY: all zeros is a valid `tm`, and the call only fills it. What the kernel reads of it then, a `rtc_time`, are its first nine
+    // numbers.
+    let set = unsafe {
+        let mut time: libc::tm = std::mem::zeroed();
+        if libc::gmtime_r(&raw const unix_seconds, &raw mut time).is_null() {
+            return Err(io::Error::last_os_error());
+        }
+        libc::ioctl(clock.as_raw_fd(), RTC_SET_TIME, &raw const time)
+    };
+    check(set)
 }
 
 /// A network device, to be set up: netdevice(7).

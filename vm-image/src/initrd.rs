@@ -8,7 +8,7 @@ use crate::architecture::Architecture;
 use crate::cpio::Cpio;
 use crate::elf::Elf;
 use crate::error::{ImageError, at};
-use crate::kernel::Module;
+use crate::kernel::{Closure, Module};
 
 /// Where things are mounted, and where the program may put what it makes.
 const DIRECTORIES: &[(&str, u32)] = &[
@@ -51,12 +51,12 @@ pub(crate) fn guest(path: &Path, architecture: Architecture) -> Result<Vec<u8>, 
 }
 
 /// Writes the initramfs, uncompressed: without KVM, the kernel takes longer to unpack than to copy.
-pub(crate) fn write(guest: &[u8], modules: &[Module], target: &Path) -> Result<(), ImageError> {
+pub(crate) fn write(guest: &[u8], modules: &Closure, target: &Path) -> Result<(), ImageError> {
     let file = File::create_new(target).map_err(at("make", target))?;
     stream(guest, modules, BufWriter::new(file)).map_err(at("write", target))
 }
 
-fn stream(guest: &[u8], modules: &[Module], out: impl Write) -> io::Result<()> {
+fn stream(guest: &[u8], modules: &Closure, out: impl Write) -> io::Result<()> {
     let mut cpio = Cpio::new(out);
     for (path, mode) in DIRECTORIES {
         cpio.directory(path, *mode)?;
@@ -65,14 +65,20 @@ fn stream(guest: &[u8], modules: &[Module], out: impl Write) -> io::Result<()> {
     cpio.device("dev/console", 0o600, (5, 1))?;
     cpio.file("init", 0o755, guest)?;
     cpio.directory("lib/modules", 0o755)?;
-    let mut list = String::new();
+    add(&mut cpio, "lib/modules.list", &modules.first)?;
+    add(&mut cpio, "lib/modules.later", &modules.later)?;
+    cpio.finish()?.flush()
+}
+
+/// Adds modules, and their list.
+fn add(cpio: &mut Cpio<impl Write>, list: &str, modules: &[Module]) -> io::Result<()> {
+    let mut paths = String::new();
     for module in modules {
         let path = format!("lib/modules/{}.ko", module.name);
-        list.push_str(&format!("/{path}\n"));
+        paths.push_str(&format!("/{path}\n"));
         cpio.file(&path, 0o644, &module.content)?;
     }
-    cpio.file("lib/modules.list", 0o644, list.as_bytes())?;
-    cpio.finish()?.flush()
+    cpio.file(list, 0o644, paths.as_bytes())
 }
 
 #[cfg(test)]
@@ -102,14 +108,22 @@ mod tests {
     }
 
     #[test]
-    fn the_list_has_the_modules_in_order() {
+    fn the_lists_have_the_modules_in_order() {
         let module = |name: &str| Module {
             name: name.to_owned(),
             content: name.as_bytes().to_vec(),
         };
         let mut bytes = Vec::new();
-        stream(b"guest", &[module("b"), module("a")], &mut bytes).unwrap();
+        let modules = Closure {
+            first: vec![module("b"), module("a")],
+            later: vec![module("c")],
+        };
+        stream(b"guest", &modules, &mut bytes).unwrap();
         let text = String::from_utf8_lossy(&bytes);
-        assert!(text.contains("/lib/modules/b.ko\n/lib/modules/a.ko\n"));
+        let lists = text.split("lib/modules.list\0").nth(1).unwrap();
+        let (first, later) = lists.split_once("lib/modules.later\0").unwrap();
+        assert!(first.contains("/lib/modules/b.ko\n/lib/modules/a.ko\n"));
+        assert!(later.contains("/lib/modules/c.ko\n"));
+        assert!(!first.contains("/lib/modules/c.ko"));
     }
 }

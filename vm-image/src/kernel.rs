@@ -11,7 +11,7 @@ use crate::place::Place;
 use crate::spool::{Content, Spool};
 use crate::tree::{Node, Tree};
 
-pub(crate) use modules::{Module, closure};
+pub(crate) use modules::{Closure, Module, closure};
 pub(crate) use payload::extract;
 
 /// Bytes of a kernel, compressed or not.
@@ -25,6 +25,8 @@ pub(crate) struct Found {
     pub packed: Vec<u8>,
     /// `vmlinux`, if it could be had.
     pub unpacked: Option<Vec<u8>>,
+    /// Whether it loads no module without a signature.
+    pub only_signed: bool,
 }
 
 /// Whether a file of a kernel's package is needed here.
@@ -81,5 +83,6 @@ pub(crate) fn find(tree: &Tree, spool: &Spool, package: &str) -> Result<Found, I
         kernel,
         packed,
         unpacked,
+        only_signed: has("CONFIG_MODULE_SIG_FORCE=y"),
     })
 }

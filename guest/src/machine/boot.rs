@@ -7,11 +7,14 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
+use super::modules::{self, Later};
 use super::options::Options;
-use super::{modules, mounts, network, root};
+use super::{mounts, network, root};
 use crate::CONTROL_PORT;
+use crate::ready::Ready;
 use crate::server::{Control, Port, Power, serve};
 
 /// How long to wait for the serial port.
@@ -25,15 +28,24 @@ const TOOLS: &str = "/run/grange/tools";
 pub(crate) fn boot() -> String {
     match set_up() {
         Err(error) => error,
-        Ok(Some(init)) => hand_over(&init),
-        Ok(None) => serve_machine(),
+        Ok(Machine {
+            init: Some(init),
+            mut later,
+        }) => {
+            complete(&mut later);
+            hand_over(&init)
+        }
+        Ok(Machine { init: None, later }) => match in_background(later) {
+            Ok(ready) => serve_machine(ready),
+            Err(error) => format!("cannot start a thread: {error}"),
+        },
     }
 }
 
 /// Serves the host on the machine's port. Comes back only with what went wrong.
-pub(crate) fn serve_machine() -> String {
+pub(crate) fn serve_machine(ready: Ready) -> String {
     let served = Port::find(CONTROL_PORT, PATIENCE).and_then(|port| {
-        let control = Control::start(Power::Machine)?;
+        let control = Control::start(Power::Machine, ready)?;
         serve(&Arc::new(port), &control)
     });
     match served {
@@ -42,13 +54,27 @@ pub(crate) fn serve_machine() -> String {
     }
 }
 
-/// Gives the program that is to be the first process, if another than this one is.
-fn set_up() -> Result<Option<String>, String> {
+/// A machine that can serve its host.
+struct Machine {
+    /// The program that is to be the first process, if another than this one is.
+    init: Option<String>,
+    /// What programs in it may want, and the host does not.
+    later: Later,
+}
+
+/// Does what has to be done before the host can be served.
+fn set_up() -> Result<Machine, String> {
     mounts::first()?;
     let line = fs::read_to_string("/proc/cmdline")
         .map_err(|error| format!("cannot read the kernel's command line: {error}"))?;
     let options = Options::parse(&line)?;
-    modules::load();
+    modules::load_first();
+    let mut later = Later::open();
+    let sources = [&options.root, &options.tools];
+    let kinds = sources.into_iter().flatten().map(|source| &source.kind);
+    if kinds.into_iter().any(|kind| !mounts::is_known(kind)) {
+        later.load();
+    }
     // The initramfs, and with it this program's file, is gone after that.
     let program =
         fs::read("/proc/self/exe").map_err(|error| format!("cannot read this program: {error}"))?;
@@ -64,8 +90,26 @@ fn set_up() -> Result<Option<String>, String> {
         rustix::system::sethostname(name.as_bytes())
             .map_err(|error| format!("cannot set the host name: {error}"))?;
     }
+    Ok(Machine {
+        init: options.init,
+        later,
+    })
+}
+
+/// Gets what programs may want, while the host is served already.
+fn in_background(mut later: Later) -> io::Result<Ready> {
+    let ready = Ready::default();
+    let theirs = ready.clone();
+    thread::Builder::new().name("later".into()).spawn(move || {
+        complete(&mut later);
+        theirs.set();
+    })?;
+    Ok(ready)
+}
+
+fn complete(later: &mut Later) {
+    later.load();
     network::set_up();
-    Ok(options.init)
 }
 
 /// Writes this program to where others find it.

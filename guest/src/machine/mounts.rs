@@ -104,6 +104,13 @@ pub(super) fn rest() {
     }
 }
 
+/// Whether the kernel knows that kind of file system, as far as it says.
+pub(super) fn is_known(kind: &str) -> bool {
+    let known = fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    let names = known.lines().filter_map(|line| line.split('\t').nth(1));
+    names.into_iter().any(|name| name == kind)
+}
+
 /// Makes a directory, if it is not there.
 pub(super) fn make(path: &Path) -> std::io::Result<()> {
     fs::create_dir_all(path)

@@ -15,7 +15,11 @@ use super::power::Power;
 use super::{exec, files};
 use crate::mux::{Mode, Mux, Opened, Side};
 use crate::protocol::{Answer, Exec, Frame, Kind, MAX_SEED, MIN_SEED, Request, Turn};
+use crate::ready::Ready;
 use crate::sys;
+
+/// The machine's own clock.
+const HARDWARE_CLOCK: &str = "/dev/rtc0";
 
 /// Does what a host asks for.
 #[derive(Debug)]
@@ -23,17 +27,20 @@ pub(crate) struct Control {
     children: Arc<Children>,
     programs: Arc<Programs>,
     power: Power,
+    /// Programs wait for it.
+    ready: Ready,
     /// The stream whose answer is the last thing sent; 0 for none.
     last: AtomicU32,
 }
 
 impl Control {
     /// Nobody else in this process may have children from here on.
-    pub(crate) fn start(power: Power) -> io::Result<Arc<Self>> {
+    pub(crate) fn start(power: Power, ready: Ready) -> io::Result<Arc<Self>> {
         Ok(Arc::new(Self {
             children: Children::start()?,
             programs: Arc::default(),
             power,
+            ready,
             last: AtomicU32::new(0),
         }))
     }
@@ -47,7 +54,7 @@ impl Control {
     fn answer(&self, mux: &Arc<Mux>, stream: u32, request: Request) -> Option<Answer> {
         let answer = match request {
             Request::Ping => Answer::Done,
-            Request::Exec(exec) => return self.exec(mux, stream, &exec),
+            Request::Exec(exec) => return self.exec(mux, stream, exec),
             Request::Put(put) => {
                 return thread(mux, stream, move |mux| files::put(mux, stream, &put));
             }
@@ -56,7 +63,7 @@ impl Control {
             }
             Request::Kill { stream, signal } => self.kill(stream, signal),
             Request::Seed { bytes } => seed(&bytes),
-            Request::Clock { unix_ms } => set_clock(unix_ms),
+            Request::Clock { unix_ms } => self.set_clock(unix_ms),
             Request::PowerOff => {
                 self.kill_all();
                 self.last.store(stream, Ordering::Relaxed);
@@ -66,8 +73,49 @@ impl Control {
         Some(answer)
     }
 
-    fn exec(&self, mux: &Arc<Mux>, stream: u32, exec: &Exec) -> Option<Answer> {
-        exec::start(mux, stream, exec, &self.children, &self.programs).err()
+    /// A program may want what the machine does not have yet.
+    fn exec(&self, mux: &Arc<Mux>, stream: u32, exec: Exec) -> Option<Answer> {
+        let (children, programs) = (Arc::clone(&self.children), Arc::clone(&self.programs));
+        if self.ready.is_set() {
+            return exec::start(mux, stream, &exec, &children, &programs).err();
+        }
+        let (theirs, ready) = (Arc::clone(mux), self.ready.clone());
+        let started = exec::spawn("waiting", move || {
+            ready.wait();
+            if theirs.ended().is_none()
+                && let Err(answer) = exec::start(&theirs, stream, &exec, &children, &programs)
+            {
+                conclude(&theirs, stream, &answer);
+            }
+        });
+        started.err().map(|error| no_thread(&error))
+    }
+
+    /// The kernel's clock, and a machine's own, which `hwclock` shows.
+    fn set_clock(&self, unix_ms: i64) -> Answer {
+        let time = Timespec {
+            tv_sec: unix_ms.div_euclid(1000),
+            tv_nsec: unix_ms.rem_euclid(1000) * 1_000_000,
+        };
+        match clock_settime(ClockId::Realtime, time) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::INVAL) => {
+                return Answer::failed(Turn::Caller, "the clock cannot show that time");
+            }
+            Err(error) => return cannot_set("clock", error.into()),
+        }
+        if self.power == Power::Process {
+            return Answer::Done;
+        }
+        match OpenOptions::new().read(true).open(HARDWARE_CLOCK) {
+            Ok(clock) => match sys::set_hardware_clock(clock.as_fd(), time.tv_sec) {
+                Ok(()) => Answer::Done,
+                Err(error) => cannot_set("hardware clock", error),
+            },
+            // A machine need not have one.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Answer::Done,
+            Err(error) => cannot_set("hardware clock", error),
+        }
     }
 
     fn kill(&self, stream: u32, signal: i32) -> Answer {
@@ -113,6 +161,13 @@ impl Service for Control {
     }
 }
 
+fn cannot_set(what: &str, error: io::Error) -> Answer {
+    Answer::failed(
+        Turn::Operator,
+        format_args!("cannot set the {what}: {error}"),
+    )
+}
+
 /// Works on a stream in a thread of its own.
 fn thread(
     mux: &Arc<Mux>,
@@ -125,11 +180,14 @@ fn thread(
         // What was sent before a failure is not the whole file, but the answer says so.
         conclude(&theirs, stream, &answer);
     });
-    let error = started.err()?;
-    Some(Answer::failed(
+    started.err().map(|error| no_thread(&error))
+}
+
+fn no_thread(error: &io::Error) -> Answer {
+    Answer::failed(
         Turn::Operator,
         format_args!("cannot start a thread: {error}"),
-    ))
+    )
 }
 
 fn conclude(mux: &Mux, stream: u32, answer: &Answer) {
@@ -146,22 +204,5 @@ fn seed(bytes: &[u8]) -> Answer {
     match random.and_then(|random| sys::add_entropy(random.as_fd(), bytes)) {
         Ok(()) => Answer::Done,
         Err(error) => Answer::failed(Turn::Operator, format_args!("cannot seed: {error}")),
-    }
-}
-
-fn set_clock(unix_ms: i64) -> Answer {
-    let time = Timespec {
-        tv_sec: unix_ms.div_euclid(1000),
-        tv_nsec: unix_ms.rem_euclid(1000) * 1_000_000,
-    };
-    match clock_settime(ClockId::Realtime, time) {
-        Ok(()) => Answer::Done,
-        Err(rustix::io::Errno::INVAL) => {
-            Answer::failed(Turn::Caller, "the clock cannot show that time")
-        }
-        Err(error) => Answer::failed(
-            Turn::Operator,
-            format_args!("cannot set the clock: {error}"),
-        ),
     }
 }

@@ -10,7 +10,7 @@ use crate::deb::Merge;
 use crate::error::{ImageError, at};
 use crate::event::Event;
 use crate::initrd;
-use crate::kernel::{self, Module};
+use crate::kernel::{self, Closure};
 use crate::manifest::{Contents, Kernel, Role};
 use crate::place::Place;
 use crate::recipe::Recipe;
@@ -118,7 +118,7 @@ fn make_root(
 /// What came out of the packages of a kernel.
 struct UnpackedKernel {
     found: kernel::Found,
-    modules: Vec<Module>,
+    modules: Closure,
 }
 
 fn unpack_kernel(
@@ -135,7 +135,8 @@ fn unpack_kernel(
     }
     let tree = merge.finish()?;
     let found = kernel::find(&tree, &spool, &recipe.kernel)?;
-    let modules = kernel::closure(&tree, &spool, &found.kernel.release, &recipe.modules)?;
+    let release = &found.kernel.release;
+    let modules = kernel::closure(&tree, &spool, release, found.only_signed, &recipe.modules)?;
     drop(spool);
     fs::remove_file(&spooled).map_err(at("remove", &spooled))?;
     Ok(UnpackedKernel { found, modules })

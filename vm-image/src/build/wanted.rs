@@ -16,7 +16,7 @@ use crate::recipe::Recipe;
 use crate::store::{ImageStore, digest_file};
 
 /// Changes whenever the same packages become something else: at the latest with the next release.
-const VERSION: &str = concat!("grange image 2 ", env!("CARGO_PKG_VERSION"));
+const VERSION: &str = concat!("grange image 3 ", env!("CARGO_PKG_VERSION"));
 
 /// The packages of an image.
 #[derive(Debug)]

@@ -17,6 +17,20 @@ const ALGORITHMS: &[(&str, &str)] = &[
     ("crct10dif", "crct10dif_generic"),
 ];
 
+/// What a machine needs before it can serve its host, if it is wanted at all. All others are loaded while it does.
+const FIRST: &[&str] = &[
+    "virtio_pci",
+    "virtio_console",
+    "virtio_blk",
+    "squashfs",
+    "overlay",
+];
+
+/// What stands behind a module's signature, and before it how long that is (`linux/module_signature.h`, `MODULE_SIG_STRING`).
+const SIGNED: &[u8] = b"~Module signature appended~\n";
+/// `struct module_signature`.
+const SIGNATURE_INFO: usize = 12;
+
 /// Bytes of a module. The largest, drivers of graphics cards, have some 20 MiB.
 const MOST_BYTES: u64 = 128 << 20;
 
@@ -28,22 +42,33 @@ pub(crate) struct Module {
     pub content: Vec<u8>,
 }
 
+/// Modules in the order in which they are loaded: each after all that it depends on.
+#[derive(Debug, Default)]
+pub(crate) struct Closure {
+    /// Those without which a machine cannot serve its host.
+    pub first: Vec<Module>,
+    /// All others.
+    pub later: Vec<Module>,
+}
+
 /// The modules of a kernel's packages.
 struct Modules<'a> {
     spool: &'a Spool,
     release: &'a str,
+    only_signed: bool,
     files: BTreeMap<String, (Content, Compression)>,
     /// Those that are in the kernel itself.
     builtin: BTreeSet<String>,
 }
 
-/// The modules `wanted` of the kernel `release` and those that they depend on, each after all that it depends on.
+/// The modules `wanted` of the kernel `release` and those that they depend on; with their signatures, if it loads `only_signed` ones.
 pub(crate) fn closure(
     tree: &Tree,
     spool: &Spool,
     release: &str,
+    only_signed: bool,
     wanted: &[String],
-) -> Result<Vec<Module>, ImageError> {
+) -> Result<Closure, ImageError> {
     let base = format!("/usr/lib/modules/{release}/");
     let mut files = BTreeMap::new();
     for (place, entry) in tree.iter() {
@@ -76,15 +101,21 @@ pub(crate) fn closure(
     let modules = Modules {
         spool,
         release,
+        only_signed,
         files,
         builtin,
     };
-    let mut order = Vec::new();
+    let mut closure = Closure::default();
     let mut begun = BTreeSet::new();
-    for name in wanted {
-        modules.add(&plain(name), &mut begun, &mut order)?;
+    let names = wanted.iter().map(|name| plain(name));
+    let (first, later): (Vec<_>, Vec<_>) = names.partition(|name| FIRST.contains(&name.as_str()));
+    for name in &first {
+        modules.add(name, &mut begun, &mut closure.first)?;
     }
-    Ok(order)
+    for name in &later {
+        modules.add(name, &mut begun, &mut closure.later)?;
+    }
+    Ok(closure)
 }
 
 impl Modules<'_> {
@@ -120,11 +151,28 @@ impl Modules<'_> {
         for name in wishes(info).filter(|name| self.files.contains_key(name)) {
             self.add(&name, begun, order)?;
         }
+        if !self.only_signed {
+            unsign(&mut bytes);
+        }
         order.push(Module {
             name: name.to_owned(),
             content: bytes,
         });
         Ok(())
+    }
+}
+
+/// Takes a module's signature away: without KVM, the kernel takes longer to verify it than for all the rest of loading it, and who it is from
+/// is known by the package's hash.
+fn unsign(module: &mut Vec<u8>) {
+    let length = |info: &[u8]| Some(u32::from_be_bytes(*info.last_chunk()?));
+    let signed = module.strip_suffix(SIGNED);
+    let signature = signed
+        .and_then(length)
+        .and_then(|length| usize::try_from(length).ok());
+    let behind = signature.and_then(|length| length.checked_add(SIGNED.len() + SIGNATURE_INFO));
+    if let Some(end) = behind.and_then(|behind| module.len().checked_sub(behind)) {
+        module.truncate(end);
     }
 }
 
@@ -183,8 +231,9 @@ mod tests {
             tree.put(place, Node::File(content), Attributes::root(0o644));
         }
         let wanted: Vec<_> = wanted.iter().map(|it| (*it).to_owned()).collect();
-        let modules = closure(&tree, &spool, "1.0", &wanted)?;
-        Ok(modules.into_iter().map(|it| it.name).collect())
+        let modules = closure(&tree, &spool, "1.0", false, &wanted)?;
+        let all = modules.first.into_iter().chain(modules.later);
+        Ok(all.map(|it| it.name).collect())
     }
 
     #[test]
@@ -229,6 +278,22 @@ mod tests {
         ];
         let found = order(&files, &["libcrc32c"]).unwrap();
         assert_eq!(found, ["crc32c_generic", "libcrc32c"]);
+    }
+
+    #[test]
+    fn a_signature_goes_and_what_is_none_stays() {
+        let plain = module("");
+        let mut signed = [&plain[..], b"signature", &[0; 8], &9_u32.to_be_bytes()].concat();
+        signed.extend(SIGNED);
+        let mut cut = signed.clone();
+        unsign(&mut cut);
+        assert_eq!(cut, plain);
+        unsign(&mut cut);
+        assert_eq!(cut, plain);
+        let mut long = [b"x", &[0; 8][..], &u32::MAX.to_be_bytes(), SIGNED].concat();
+        let before = long.clone();
+        unsign(&mut long);
+        assert_eq!(long, before);
     }
 
     #[test]

@@ -48,7 +48,7 @@ impl fmt::Display for TemplateKey {
 /// A machine that has booted once, and waits to be cloned. While there is one of these, its files stay.
 ///
 /// Clones begin with the guest's programs where they were. Their date is set, and their randomness renewed, before anything else happens
-/// in them. Their PC's clock (`hwclock`) is the template's, which is as old as there is.
+/// in them. So is their PC's clock (`hwclock`).
 ///
 /// The memory of a template belongs to the emulators' user, since QEMU maps no file that it may not write: an emulator that a guest has
 /// taken over can spoil later clones of its own machine. All else belongs to whoever makes it.

@@ -61,6 +61,11 @@ fn a_machine_is_started_reached_by_ssh_and_by_its_console_and_stopped() {
         .expect(0);
     assert_eq!(said.stdout, "offloading\n2019-03-04\n", "{said:?}");
 
+    // The hardware clock of a clone is at its date, too.
+    let clock = ["run", "kept", "--date", "2021-05-06", "--", "cat"];
+    let clock = [&clock[..], &["/sys/class/rtc/rtc0/date"]].concat();
+    assert_eq!(rig.grange(&clock).expect(0).stdout, "2021-05-06\n");
+
     // Whoever types nothing does not wait for its end.
     let mut nothing = rig.command(&["console", "kept"]);
     let looked = nothing.stdin(Stdio::null()).stdout(Stdio::null()).status();

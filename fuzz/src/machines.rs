@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use grange_vm::image::BootImage;
 use grange_vm::machine::VirtualBuildMachine;
 use grange_vm::qemu::{Accelerator, Boot, Disk, DiskFormat, Emulator, Launch, Memory, QemuCommand};
-use grange_vm::run::Plan;
+use grange_vm::run::{Plan, PlannedDisk};
 use grange_vm::traps::{Catalogue, Package};
 use grange_vm_image::{ImageStore, ImportOptions, Recipe};
 
@@ -41,7 +41,7 @@ const PROPERTIES: &[(&str, &[&str])] = &[
     (
         "-drive",
         &[
-            "if", "id", "format", "readonly", "snapshot", "werror", "rerror", "file",
+            "if", "id", "format", "readonly", "snapshot", "cache", "werror", "rerror", "file",
         ],
     ),
     (
@@ -88,6 +88,7 @@ fn plan(machine: &VirtualBuildMachine, place: &Path) -> Plan {
         format: DiskFormat::Raw,
         writable: false,
         volatile: false,
+        durable: true,
     };
     let image = BootImage {
         id: "id".into(),
@@ -112,6 +113,10 @@ fn plan(machine: &VirtualBuildMachine, place: &Path) -> Plan {
             version: "7.2".into(),
         },
         accelerator: Accelerator::Tcg,
+        // None where this machine has nothing to make it with.
+        disk: machine
+            .disk_size
+            .and_then(|size| PlannedDisk::find(size, &[]).ok()),
         network: false,
         user: None,
         further: Vec::new(),

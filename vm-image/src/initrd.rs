@@ -67,6 +67,7 @@ fn stream(guest: &[u8], modules: &Closure, out: impl Write) -> io::Result<()> {
     cpio.directory("lib/modules", 0o755)?;
     add(&mut cpio, "lib/modules.list", &modules.first)?;
     add(&mut cpio, "lib/modules.later", &modules.later)?;
+    add(&mut cpio, "lib/modules.disk", &modules.for_disks)?;
     cpio.finish()?.flush()
 }
 
@@ -116,6 +117,7 @@ mod tests {
         let mut bytes = Vec::new();
         let modules = Closure {
             first: vec![module("b"), module("a")],
+            for_disks: vec![module("d")],
             later: vec![module("c")],
         };
         stream(b"guest", &modules, &mut bytes).unwrap();
@@ -123,7 +125,9 @@ mod tests {
         let lists = text.split("lib/modules.list\0").nth(1).unwrap();
         let (first, later) = lists.split_once("lib/modules.later\0").unwrap();
         assert!(first.contains("/lib/modules/b.ko\n/lib/modules/a.ko\n"));
+        let (later, disks) = later.split_once("lib/modules.disk\0").unwrap();
         assert!(later.contains("/lib/modules/c.ko\n"));
+        assert!(disks.contains("/lib/modules/d.ko\n"));
         assert!(!first.contains("/lib/modules/c.ko"));
     }
 }

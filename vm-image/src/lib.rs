@@ -23,7 +23,8 @@
 //!
 //! * A kernel, uncompressed where that can be had, and as its package has it.
 //! * An initramfs: `/init`, which is the guest program; the modules it is to load, in the order of
-//!   `/lib/modules.list`; `/dev/console`.
+//!   `/lib/modules.list` before it serves, of `/lib/modules.later` while it does, and of `/lib/modules.disk` where the
+//!   machine has a disk for what is written; `/dev/console`.
 //! * A root: all files of the packages, owners and permissions kept, `/bin` and the like leading into `/usr`, no file
 //!   later than the recipe's date. `/etc/grange/image.json` says what it was made of. It has neither the kernel nor
 //!   its modules.

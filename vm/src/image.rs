@@ -71,6 +71,7 @@ impl ImageSource for ImageStore {
             writable: !root,
             // What is kept is what is built, and that leaves by the channel.
             volatile: !root,
+            durable: true,
         });
         Ok(BootImage {
             id: image.id().to_string(),
@@ -108,17 +109,37 @@ impl BootImage {
 
     /// With a further disk, on which the guest finds programs at `/run/grange/tools`.
     #[must_use]
-    pub fn with_tools(mut self, file: &Path) -> Self {
-        let letter = (b'a'..=b'z').nth(self.disks.len()).map_or('z', char::from);
-        if let Boot::Kernel { arguments, .. } = &mut self.boot {
-            arguments.push_str(&format!(" grange.tools=/dev/vd{letter}:squashfs"));
-        }
-        self.disks.push(Disk {
+    pub fn with_tools(self, file: &Path) -> Self {
+        let tools = Disk {
             file: file.to_owned(),
             format: DiskFormat::Raw,
             writable: false,
             volatile: false,
-        });
+            durable: true,
+        };
+        self.with("tools", "squashfs", tools)
+    }
+
+    /// With a further disk that the guest writes to in place of memory; if `volatile`, to a copy of it that goes with QEMU.
+    #[must_use]
+    pub fn with_disk(self, file: &Path, volatile: bool) -> Self {
+        let disk = Disk {
+            file: file.to_owned(),
+            format: DiskFormat::Raw,
+            writable: true,
+            volatile,
+            durable: false,
+        };
+        self.with("disk", "ext4", disk)
+    }
+
+    /// Adds a disk and tells our guest program what is on it.
+    fn with(mut self, option: &str, kind: &str, disk: Disk) -> Self {
+        let letter = (b'a'..=b'z').nth(self.disks.len()).map_or('z', char::from);
+        if let Boot::Kernel { arguments, .. } = &mut self.boot {
+            arguments.push_str(&format!(" grange.{option}=/dev/vd{letter}:{kind}"));
+        }
+        self.disks.push(disk);
         self
     }
 }

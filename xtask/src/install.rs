@@ -11,6 +11,7 @@ use crate::run;
 const PACKAGES: &[(&str, &str)] = &[
     ("build-essential", "/usr/bin/cc"),
     ("curl", "/usr/bin/curl"),
+    ("e2fsprogs", "/usr/sbin/mke2fs"),
     ("git", "/usr/bin/git"),
     ("lzip", "/usr/bin/lzip"),
     ("openssh-client", "/usr/bin/ssh"),

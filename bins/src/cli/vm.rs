@@ -10,6 +10,7 @@ use grange_vm::machine::{CpuModel, Forward, MachineName, VirtualDate};
 
 use super::values::{KeyValue, parse_key_value};
 use crate::durations::parse_duration;
+use crate::sizes::parse_size;
 
 /// `grange vm`.
 #[derive(Debug, Args)]
@@ -83,6 +84,9 @@ pub struct VmCreate {
     /// How much memory, in MiB [default: 2048]
     #[arg(long, value_name = "MIB")]
     pub memory: Option<u64>,
+    /// Have what is written in it go to a disk of this size, such as 10G, in place of memory; nothing of it is kept when the machine stops
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub disk_size: Option<u64>,
     /// A port of this host that leads into the guest: PORT:GUEST-PORT or ADDRESS:PORT:GUEST-PORT; may be given several times [default: 11022:22
     /// and 11044:1004, on 127.0.0.1]
     #[arg(long = "forward", value_name = "FORWARD")]

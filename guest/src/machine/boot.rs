@@ -70,10 +70,14 @@ fn set_up() -> Result<Machine, String> {
     let options = Options::parse(&line)?;
     modules::load_first();
     let mut later = Later::open();
-    let sources = [&options.root, &options.tools];
+    let sources = [&options.root, &options.tools, &options.disk];
     let kinds = sources.into_iter().flatten().map(|source| &source.kind);
     if kinds.into_iter().any(|kind| !mounts::is_known(kind)) {
         later.load();
+    }
+    if options.disk.is_some() {
+        // After the others, which they may depend on: that is why the kernel did not know the disk's kind above.
+        modules::load_for_disks();
     }
     // The initramfs, and with it this program's file, is gone after that.
     let program =
@@ -81,7 +85,7 @@ fn set_up() -> Result<Machine, String> {
     if let Some(source) = &options.root {
         root::switch(source, &options)?;
     }
-    mounts::rest();
+    mounts::rest(options.disk.is_some());
     install(&program).map_err(|error| format!("cannot write {PROGRAM}: {error}"))?;
     if let Some(source) = &options.tools {
         root::attach(source, TOOLS)?;

@@ -7,6 +7,8 @@ use rustix::system::finit_module;
 
 /// Paths of the modules without which the host cannot be served, one a line, in the order in which they are to be loaded.
 const FIRST: &str = "/lib/modules.list";
+/// The same of those that are needed for a disk for what is written.
+const FOR_DISKS: &str = "/lib/modules.disk";
 /// The same of all others.
 const LATER: &str = "/lib/modules.later";
 
@@ -16,7 +18,16 @@ pub(super) struct Later(Vec<(String, File)>);
 
 /// Loads those that are needed first. One that does not load is told of; what needs it says more.
 pub(super) fn load_first() {
-    for path in list(FIRST) {
+    load_all(FIRST);
+}
+
+/// Loads those that only a machine with a disk needs. They may depend on all others.
+pub(super) fn load_for_disks() {
+    load_all(FOR_DISKS);
+}
+
+fn load_all(names: &str) {
+    for path in list(names) {
         match File::open(&path) {
             Ok(file) => load(&path, &file),
             Err(error) => cannot_load(&path, &error),

@@ -27,6 +27,8 @@ const FIRST: &[Mount] = &[
     Mount::new("devtmpfs", "/dev", MountFlags::NOSUID, c"mode=0755"),
 ];
 
+const TMP: Mount = Mount::new("tmpfs", "/tmp", TEMPORARY, c"mode=1777");
+
 /// What programs expect.
 const REST: &[Mount] = &[
     Mount::new(
@@ -37,7 +39,7 @@ const REST: &[Mount] = &[
     ),
     Mount::new("tmpfs", "/dev/shm", TEMPORARY, c"mode=1777"),
     Mount::new("tmpfs", "/run", TEMPORARY, c"mode=0755"),
-    Mount::new("tmpfs", "/tmp", TEMPORARY, c"mode=1777"),
+    TMP,
     Mount::new("cgroup2", "/sys/fs/cgroup", SAFE, c""),
 ];
 
@@ -91,9 +93,9 @@ pub(super) fn first() -> Result<(), String> {
     FIRST.iter().try_for_each(Mount::mount)
 }
 
-/// Mounts what programs expect. What the kernel cannot do is told of, and done without.
-pub(super) fn rest() {
-    for one in REST {
+/// Mounts what programs expect. What the kernel cannot do is told of, and done without. With a disk, `/tmp` is no memory, either.
+pub(super) fn rest(has_disk: bool) {
+    for one in REST.iter().filter(|one| !has_disk || one.at != TMP.at) {
         if let Err(error) = one.mount() {
             eprintln!("grange-guest: {error}");
         }

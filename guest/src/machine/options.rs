@@ -7,6 +7,8 @@ pub(super) struct Options {
     pub(super) root: Option<Source>,
     /// `grange.tools=DEVICE:FSTYPE`: mounted at `/run/grange/tools`.
     pub(super) tools: Option<Source>,
+    /// `grange.disk=DEVICE:FSTYPE`: what is written to the root goes there. Without, it takes memory.
+    pub(super) disk: Option<Source>,
     /// `grange.init=PATH`: becomes the machine's first process.
     pub(super) init: Option<String>,
     /// `grange.hostname=NAME`.
@@ -38,6 +40,7 @@ impl Options {
             match name {
                 "root" => options.root = Some(Source::parse(option, value)?),
                 "tools" => options.tools = Some(Source::parse(option, value)?),
+                "disk" => options.disk = Some(Source::parse(option, value)?),
                 "init" => options.init = Some(value.into()),
                 "hostname" => options.hostname = Some(value.into()),
                 "overlay-size" => options.overlay_size = Some(size(option, value)?),
@@ -78,7 +81,7 @@ mod tests {
     #[test]
     fn a_command_line_is_read() {
         let line = "console=ttyS0 root=/dev/x grange.root=/dev/vda:squashfs grange.tools=/dev/vdb:erofs \
-                    grange.init=/sbin/init grange.hostname=vm-1 grange.overlay-size=80% quiet\n";
+                    grange.disk=/dev/vdc:ext4 grange.init=/sbin/init grange.hostname=vm-1 grange.overlay-size=80% quiet\n";
         let source = |device: &str, kind: &str| {
             Some(Source {
                 device: device.into(),
@@ -88,6 +91,7 @@ mod tests {
         let expected = Options {
             root: source("/dev/vda", "squashfs"),
             tools: source("/dev/vdb", "erofs"),
+            disk: source("/dev/vdc", "ext4"),
             init: Some("/sbin/init".into()),
             hostname: Some("vm-1".into()),
             overlay_size: Some("80%".into()),

@@ -1,4 +1,4 @@
-//! From the initramfs to the root: a read-only file system, with memory above it.
+//! From the initramfs to the root: a read-only file system, with memory or a disk above it.
 
 use std::ffi::CString;
 use std::fs;
@@ -25,10 +25,10 @@ const ROOT: &str = "/grange-root";
 /// Makes `source` the root.
 pub(super) fn switch(source: &Source, options: &Options) -> Result<(), String> {
     attach(source, LOWER)?;
-    let size = options.overlay_size.as_deref().unwrap_or(OVERLAY_SIZE);
-    let memory = CString::new(format!("mode=0755,size={size}")).map_err(said("overlay size"))?;
-    make(Path::new(UPPER)).map_err(said(UPPER))?;
-    mount("tmpfs", UPPER, "tmpfs", MountFlags::empty(), &*memory).map_err(said(UPPER))?;
+    match &options.disk {
+        Some(disk) => mount_device(disk, UPPER, MountFlags::NOATIME)?,
+        None => mount_memory(options)?,
+    }
     for part in ["data", "work"] {
         make(&Path::new(UPPER).join(part)).map_err(said(UPPER))?;
     }
@@ -49,14 +49,25 @@ pub(super) fn switch(source: &Source, options: &Options) -> Result<(), String> {
     chdir("/").map_err(said("the root"))
 }
 
+fn mount_memory(options: &Options) -> Result<(), String> {
+    let size = options.overlay_size.as_deref().unwrap_or(OVERLAY_SIZE);
+    let memory = CString::new(format!("mode=0755,size={size}")).map_err(said("overlay size"))?;
+    make(Path::new(UPPER)).map_err(said(UPPER))?;
+    mount("tmpfs", UPPER, "tmpfs", MountFlags::empty(), &*memory).map_err(said(UPPER))
+}
+
 /// Mounts a device's file system, read-only.
 pub(super) fn attach(source: &Source, at: &str) -> Result<(), String> {
+    mount_device(source, at, MountFlags::RDONLY)
+}
+
+fn mount_device(source: &Source, at: &str, flags: MountFlags) -> Result<(), String> {
     let device = Path::new(&source.device);
     wait_for(PATIENCE, || device.exists().then_some(()))
         .ok_or_else(|| format!("there is no {}", source.device))?;
     make(Path::new(at)).map_err(said(at))?;
     let kind = source.kind.as_str();
-    mount(device, at, kind, MountFlags::RDONLY, c"")
+    mount(device, at, kind, flags, c"")
         .map_err(|error| format!("cannot mount {} as {kind}: {error}", source.device))
 }
 

@@ -26,6 +26,9 @@ const FIRST: &[&str] = &[
     "overlay",
 ];
 
+/// What a machine needs that has a disk for what is written in it. Without one it is not loaded; a kernel may lack it.
+const FOR_DISKS: &[&str] = &["ext4"];
+
 /// What stands behind a module's signature, and before it how long that is (`linux/module_signature.h`, `MODULE_SIG_STRING`).
 const SIGNED: &[u8] = b"~Module signature appended~\n";
 /// `struct module_signature`.
@@ -47,6 +50,8 @@ pub(crate) struct Module {
 pub(crate) struct Closure {
     /// Those without which a machine cannot serve its host.
     pub first: Vec<Module>,
+    /// Those that only a machine with a disk needs, beside the others.
+    pub for_disks: Vec<Module>,
     /// All others.
     pub later: Vec<Module>,
 }
@@ -114,6 +119,10 @@ pub(crate) fn closure(
     }
     for name in &later {
         modules.add(name, &mut begun, &mut closure.later)?;
+    }
+    let has = |name: &&&str| modules.files.contains_key(**name);
+    for name in FOR_DISKS.iter().filter(has) {
+        modules.add(name, &mut begun, &mut closure.for_disks)?;
     }
     Ok(closure)
 }
@@ -222,6 +231,12 @@ mod tests {
     }
 
     fn order(files: &[(&str, Vec<u8>)], wanted: &[&str]) -> Result<Vec<String>, ImageError> {
+        let modules = sorted(files, wanted)?;
+        let all = modules.first.into_iter().chain(modules.later);
+        Ok(all.map(|it| it.name).collect())
+    }
+
+    fn sorted(files: &[(&str, Vec<u8>)], wanted: &[&str]) -> Result<Closure, ImageError> {
         let directory = tempfile::tempdir().unwrap();
         let mut spool = Spool::new(&directory.path().join("spool"), 1 << 20).unwrap();
         let mut tree = Tree::default();
@@ -231,9 +246,29 @@ mod tests {
             tree.put(place, Node::File(content), Attributes::root(0o644));
         }
         let wanted: Vec<_> = wanted.iter().map(|it| (*it).to_owned()).collect();
-        let modules = closure(&tree, &spool, "1.0", false, &wanted)?;
-        let all = modules.first.into_iter().chain(modules.later);
-        Ok(all.map(|it| it.name).collect())
+        closure(&tree, &spool, "1.0", false, &wanted)
+    }
+
+    #[test]
+    fn what_only_disks_need_is_apart_with_what_it_depends_on() {
+        let files = [
+            ("ext4.ko", module("jbd2,crc16")),
+            ("jbd2.ko", module("")),
+            ("crc16.ko", module("")),
+            ("other.ko", module("crc16")),
+        ];
+        let names = |modules: &[Module]| modules.iter().map(|it| it.name.clone()).collect();
+        let modules = sorted(&files, &["other"]).unwrap();
+        let (later, disks): (Vec<_>, Vec<_>) = (names(&modules.later), names(&modules.for_disks));
+        assert_eq!(
+            (later, disks),
+            (
+                vec!["crc16".into(), "other".into()],
+                vec!["jbd2".into(), "ext4".into()]
+            )
+        );
+        assert_eq!(sorted(&files, &["ext4"]).unwrap().for_disks, []);
+        assert_eq!(sorted(&files[3..3], &[]).unwrap().for_disks, []);
     }
 
     #[test]

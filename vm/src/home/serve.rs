@@ -19,7 +19,9 @@ use super::machines::MachineHome;
 use super::status::{State, Status};
 use crate::image::ImageSource;
 use crate::qemu::{Accelerator, Emulator, Qmp, User};
-use crate::run::{BootError, Choice, Ending, Health, Plan, Running, choose_accelerator};
+use crate::run::{
+    BootError, Choice, Ending, Health, Plan, PlannedDisk, Running, choose_accelerator,
+};
 use crate::secrets::{SecretFile, connect_and_send};
 
 /// The guest's port at which Guix's systems wait for secrets.
@@ -131,6 +133,10 @@ impl MachineHome {
             image,
             emulator,
             accelerator: Accelerator::Tcg,
+            disk: match machine.disk_size {
+                Some(size) => Some(PlannedDisk::find(size, &options.search)?),
+                None => None,
+            },
             forwards: machine.forwards(&system),
             network: options.network,
             user,

@@ -11,6 +11,10 @@ use crate::guest_system::GuestSystem;
 const LEAST_MEMORY: u64 = 128;
 /// More than this nobody has, in MiB.
 const MOST_MEMORY: u64 = 16 << 20;
+/// A smaller disk than this would be full at once, in MiB.
+const LEAST_DISK: u64 = 64;
+/// A file system with blocks of 4 KiB and 32-bit numbers has no more, in MiB.
+const MOST_DISK: u64 = (16 << 20) - 1;
 /// As many processors QEMU's `q35` knows without further ado.
 const MOST_CPUS: u32 = 255;
 
@@ -36,9 +40,12 @@ pub struct VirtualBuildMachine {
     /// How many processors. Default: 4.
     #[serde(default = "default_cpu_count")]
     pub cpu_count: u32,
-    /// How much memory, in MiB. Default: 2,048. What is written in the guest counts, too.
+    /// How much memory, in MiB. Default: 2,048. What is written in the guest counts, too, unless there is a `disk_size`.
     #[serde(default = "default_memory")]
     pub memory: u64,
+    /// How large the disk is that what is written in the guest goes to, in bytes. Default: there is none, and it takes memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_size: Option<u64>,
     /// When it begins, each time it starts. Default: 2020-01-01.
     #[serde(default)]
     pub date: VirtualDate,
@@ -84,6 +91,9 @@ pub enum SpecError {
     /// It has too little or too much memory.
     #[error("a machine has from {LEAST_MEMORY} MiB to {MOST_MEMORY} MiB of memory, not {0} MiB")]
     Memory(u64),
+    /// Its disk is too small or too large.
+    #[error("a disk has from {LEAST_DISK} MiB to {MOST_DISK} MiB, not {0} bytes")]
+    Disk(u64),
     /// Two forwardings want the same port.
     #[error("two forwardings begin at the same port: {0} and {1}")]
     Ports(Forward, Forward),
@@ -112,6 +122,7 @@ impl VirtualBuildMachine {
             cpu: None,
             cpu_count: default_cpu_count(),
             memory: default_memory(),
+            disk_size: None,
             date: VirtualDate::default(),
             forwards: None,
             systems: default_systems(),
@@ -132,6 +143,10 @@ impl VirtualBuildMachine {
         }
         if !(LEAST_MEMORY..=MOST_MEMORY).contains(&self.memory) {
             return Err(SpecError::Memory(self.memory));
+        }
+        let disk = self.disk_size.unwrap_or(LEAST_DISK << 20);
+        if !(LEAST_DISK << 20..=MOST_DISK << 20).contains(&disk) {
+            return Err(SpecError::Disk(disk));
         }
         let forwards = self.forwards(&system);
         for (index, one) in forwards.iter().enumerate() {
@@ -231,6 +246,11 @@ mod tests {
             refused(|one| one.memory = u64::MAX),
             SpecError::Memory(u64::MAX)
         );
+        for bytes in [(64 << 20) - 1, (16 << 40) - 1] {
+            let mut machine = machine();
+            machine.disk_size = Some(bytes);
+            assert_eq!(machine.check(), Err(SpecError::Disk(bytes)));
+        }
         let two = [Forward::new(1, 22), Forward::new(1, 23)];
         assert_eq!(
             refused(|one| one.forwards = Some(vec![Forward::new(1, 22), Forward::new(1, 23)])),

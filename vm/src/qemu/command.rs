@@ -107,6 +107,8 @@ pub struct Disk {
     pub writable: bool,
     /// Whether what it writes is thrown away when QEMU ends.
     pub volatile: bool,
+    /// Whether what the guest writes through has to be on the host's disk, which nobody needs of a file that goes with the machine.
+    pub durable: bool,
 }
 
 /// What the file of a disk is.
@@ -275,9 +277,10 @@ impl Line {
     fn disk(&mut self, index: usize, disk: &Disk, device: &str) {
         let write = if disk.writable { "off" } else { "on" };
         let snapshot = if disk.volatile { "on" } else { "off" };
+        let cache = if disk.durable { "" } else { "cache=unsafe," };
         let format = disk.format.name();
         let before = format!(
-            "if=none,id=disk{index},format={format},readonly={write},snapshot={snapshot},werror=report,rerror=report,file="
+            "if=none,id=disk{index},format={format},readonly={write},snapshot={snapshot},{cache}werror=report,rerror=report,file="
         );
         self.path("-drive", &before, &disk.file);
         self.add("-device", format!("{device},drive=disk{index}"));

@@ -77,7 +77,7 @@ pub enum StartError {
 }
 
 impl QemuProcess {
-    /// Starts QEMU.
+    /// Starts QEMU. What it needs for a time, such as copies of disks, it keeps in `temporary`.
     ///
     /// # Errors
     ///
@@ -86,6 +86,7 @@ impl QemuProcess {
         emulator: &Emulator,
         command: &QemuCommand,
         user: Option<User>,
+        temporary: &Path,
     ) -> Result<Self, StartError> {
         let program = emulator.program.clone();
         let mut process = Command::new(&program);
@@ -96,6 +97,7 @@ impl QemuProcess {
             .stderr(Stdio::piped())
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
+            .env("TMPDIR", temporary)
             .current_dir("/")
             .process_group(0)
             .kill_on_drop(true);

@@ -123,6 +123,7 @@ async fn try_kvm(plan: &Plan, directory: &Path) -> Choice {
     let mut trial = plan.clone();
     trial.accelerate(Accelerator::Kvm);
     trial.forwards = Vec::new();
+    trial.disk = None;
     trial.machine.memory = 256;
     trial.machine.cpu_count = 1;
     if let Boot::Kernel { arguments, .. } = &mut trial.image.boot {

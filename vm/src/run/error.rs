@@ -59,6 +59,19 @@ pub enum BootError {
         #[source]
         source: io::Error,
     },
+    /// There is no `mke2fs`.
+    #[error(
+        "the machine has a disk, for which mke2fs is needed (Debian package e2fsprogs): it is neither in PATH nor in /usr/sbin"
+    )]
+    NoMke2fs,
+    /// `mke2fs` makes no file system.
+    #[error("mke2fs makes no file system in {}: {said}", path.display())]
+    Mke2fs {
+        /// The disk.
+        path: PathBuf,
+        /// What it says.
+        said: String,
+    },
     /// The emulator's user cannot get to its directory.
     #[error("the emulator runs as user {user}, who cannot enter {}: keep machines elsewhere, or open it (chmod o+x)", path.display())]
     Closed {

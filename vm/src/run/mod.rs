@@ -2,6 +2,7 @@
 
 mod accelerator;
 mod console;
+mod disk;
 mod error;
 mod plan;
 mod running;
@@ -10,6 +11,7 @@ mod watch;
 
 pub use accelerator::{Choice, choose_accelerator};
 pub use console::Console;
+pub use disk::PlannedDisk;
 pub use error::BootError;
 pub use plan::Plan;
 pub use running::Running;

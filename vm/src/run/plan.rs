@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use super::disk::{self, PlannedDisk};
 use super::error::{BootError, io};
 use crate::image::BootImage;
 use crate::machine::{Forward, SpecError, VirtualBuildMachine};
@@ -22,6 +23,8 @@ pub struct Plan {
     pub emulator: Emulator,
     /// What executes it.
     pub accelerator: Accelerator,
+    /// The disk that what is written in it goes to. None: memory.
+    pub disk: Option<PlannedDisk>,
     /// Ports of the host that lead into it.
     pub forwards: Vec<Forward>,
     /// Whether it may reach others.
@@ -40,6 +43,16 @@ impl Plan {
     /// The machine cannot be so.
     pub fn launch(&self, directory: &Path, memory: Memory) -> Result<Launch, SpecError> {
         let system = self.machine.guest_system()?;
+        let mut image = self.image.clone();
+        if self.disk.is_some() {
+            // A template's is kept with its memory, and stays as it is.
+            let (place, volatile) = match &memory {
+                Memory::Own => (directory, false),
+                Memory::Template(ram) => (ram.parent().unwrap_or(directory), false),
+                Memory::Clone(ram) => (ram.parent().unwrap_or(directory), true),
+            };
+            image = image.with_disk(&disk::file(place), volatile);
+        }
         Ok(Launch {
             name: self.machine.name.clone(),
             cpu: self.machine.cpu(&system)?,
@@ -49,8 +62,8 @@ impl Plan {
             memory_mib: self.machine.memory,
             date: self.machine.date,
             accelerator: self.accelerator,
-            boot: self.image.boot.clone(),
-            disks: self.image.disks.clone(),
+            boot: image.boot,
+            disks: image.disks,
             forwards: self.forwards.clone(),
             network: self.network,
             directory: directory.to_owned(),
@@ -58,7 +71,7 @@ impl Plan {
         })
     }
 
-    /// Makes the directory for its sockets, empty, for nobody but its user.
+    /// Makes the directory for its sockets and its disk, empty, for nobody but its user.
     pub(super) fn prepare(&self, directory: &Path) -> Result<(), BootError> {
         let longest = directory.join("incoming");
         if longest.as_os_str().len() > SOCKET {
@@ -71,8 +84,8 @@ impl Plan {
         if let Some(user) = self.user {
             reachable(directory, user)?;
         }
-        for socket in ["qmp", "console", "control", "agent", "incoming"] {
-            let path = directory.join(socket);
+        for name in ["qmp", "console", "control", "agent", "incoming", "disk"] {
+            let path = directory.join(name);
             match std::fs::remove_file(&path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(io("remove", path)(error));

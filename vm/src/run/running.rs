@@ -10,6 +10,7 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::console::Console;
+use super::disk::DiskFile;
 use super::error::{BootError, io};
 use super::plan::Plan;
 use crate::qemu::{Ended, Memory, QemuCommand, QemuProcess, Qmp};
@@ -29,6 +30,8 @@ pub struct Running {
     pub(super) console: Arc<Console>,
     pub(super) guest: Option<Guest>,
     directory: PathBuf,
+    /// Removed after the emulator has ended.
+    disk: Option<DiskFile>,
 }
 
 impl Running {
@@ -53,8 +56,12 @@ impl Running {
         memory: Memory,
     ) -> Result<Self, BootError> {
         plan.prepare(directory)?;
+        let disk = match (&plan.disk, &memory) {
+            (None, _) | (Some(_), Memory::Clone(_)) => None,
+            (Some(disk), _) => Some(disk.make(directory, plan.user).await?),
+        };
         let command = QemuCommand::new(&plan.launch(directory, memory)?);
-        let mut process = QemuProcess::start(&plan.emulator, &command, plan.user)?;
+        let mut process = QemuProcess::start(&plan.emulator, &command, plan.user, directory)?;
         let qmp = process.monitor(&directory.join("qmp"), LISTENS).await?;
         let socket = directory.join("console");
         let console = Console::listen(&socket).await;
@@ -65,6 +72,7 @@ impl Running {
             console: Arc::new(console),
             guest: None,
             directory: directory.to_owned(),
+            disk,
         })
     }
 
@@ -134,6 +142,11 @@ impl Running {
     #[must_use]
     pub fn missing_features(&self) -> Vec<String> {
         self.process.missing_features()
+    }
+
+    /// Its disk, which then outlives it.
+    pub(super) fn take_disk(&mut self) -> Option<DiskFile> {
+        self.disk.take()
     }
 
     /// Connects to the port by which an agent in the guest speaks to its coordinator.

@@ -16,6 +16,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::disk;
 use super::error::{BootError, io};
 use super::plan::{Plan, boot_id};
 use super::running::{LISTENS, Running};
@@ -27,7 +28,7 @@ const MOST_STATE: u64 = 256 << 20;
 /// It is written within this time.
 const SAVED: Duration = Duration::from_secs(60);
 /// Part of what templates are known by, to be changed with what is done to them before they are kept.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// So many templates of a machine are kept: with and without tools or a network, say. The ones that were used last.
 const KEPT: usize = 3;
 /// Between two tries to lock what somebody else has locked.
@@ -50,7 +51,7 @@ impl fmt::Display for TemplateKey {
 /// Clones begin with the guest's programs where they were. Their date is set, and their randomness renewed, before anything else happens
 /// in them. So is their PC's clock (`hwclock`).
 ///
-/// The memory of a template belongs to the emulators' user, since QEMU maps no file that it may not write: an emulator that a guest has
+/// The memory of a template, and the disk if there is one, belong to the emulators' user, since QEMU maps no memory that it may not write: an emulator that a guest has
 /// taken over can spoil later clones of its own machine. All else belongs to whoever makes it.
 #[derive(Debug)]
 pub struct Template {
@@ -82,6 +83,7 @@ impl Plan {
             format!("{:?}", self.user),
             command.to_string(),
             self.image.id.clone(),
+            format!("{:?}", self.disk.as_ref().map(|disk| disk.size)),
         ] {
             hash.update((text.len() as u64).to_le_bytes());
             hash.update(text);
@@ -191,20 +193,18 @@ impl Template {
         };
         timeout(SAVED, both).await.map_err(slow)??;
         finished(&mut running.qmp).await?;
+        let made = running.take_disk();
         let quit = running.power_cut().await;
         quit.map_err(io("end", "QEMU"))?;
         // Nobody runs as that user here any more: what is under this name now stays so.
-        let ram = run.join("ram");
-        let is_file = fs::symlink_metadata(&ram)
-            .map_err(io("look at", &ram))?
-            .is_file();
-        if !is_file {
-            return Err(BootError::State {
-                what: "kept",
-                why: format!("{} is no file any more", ram.display()),
-            });
+        keep(&run.join("ram"), &making.join("ram"))?;
+        if plan.disk.is_some() {
+            let kept = disk::file(making);
+            keep(&disk::file(&run), &kept)?;
+            let through = File::open(&kept).and_then(|kept| kept.sync_all());
+            through.map_err(io("write through", kept))?;
         }
-        fs::rename(&ram, making.join("ram")).map_err(io("rename", ram))?;
+        drop(made);
         fs::remove_dir_all(&run).map_err(io("remove", run))?;
         fs::remove_file(&socket).map_err(io("remove", socket))?;
         fs::rename(&state, making.join("state")).map_err(io("rename", &state))
@@ -271,6 +271,20 @@ impl Template {
         let _lock = lock(&path, FlockOperation::NonBlockingLockExclusive, SAVED).await?;
         clear(&directory.join(name.as_str()), 0)
     }
+}
+
+/// Moves a file out of the emulator's directory, if it is one.
+fn keep(from: &Path, to: &Path) -> Result<(), BootError> {
+    let is_file = fs::symlink_metadata(from)
+        .map_err(io("look at", from))?
+        .is_file();
+    if !is_file {
+        return Err(BootError::State {
+            what: "kept",
+            why: format!("{} is no file any more", from.display()),
+        });
+    }
+    fs::rename(from, to).map_err(io("rename", from))
 }
 
 /// Does what builds begin with, so that clones have shell, libraries and compiler in the memory that they share, unpacked: else each reads and

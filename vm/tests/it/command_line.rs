@@ -12,6 +12,7 @@ fn linux() -> Launch {
         format: DiskFormat::Raw,
         writable: false,
         volatile: false,
+        durable: true,
     };
     Launch {
         name: "past".parse().unwrap(),
@@ -74,6 +75,7 @@ fn the_hurd_boots_by_what_is_on_its_disk() {
         format: DiskFormat::Qcow2,
         writable: true,
         volatile: true,
+        durable: true,
     }];
     launch.network = true;
     expect("hurd.txt", &launch);

@@ -54,7 +54,7 @@ async fn it_is_asked_tells_what_it_lacks_and_ends() {
     };
     let directory = tempfile::tempdir().unwrap();
     let command = QemuCommand::new(&launch(directory.path()));
-    let mut qemu = QemuProcess::start(&emulator, &command, None).unwrap();
+    let mut qemu = QemuProcess::start(&emulator, &command, None, directory.path()).unwrap();
     let limit = Duration::from_secs(60);
     let mut qmp = qemu
         .monitor(&directory.path().join("qmp"), limit)
@@ -81,7 +81,13 @@ async fn what_it_complains_of_is_told_at_once() {
     let port = taken.local_addr().unwrap().port();
     let mut launch = launch(directory.path());
     launch.forwards = vec![Forward::new(port, 22)];
-    let mut qemu = QemuProcess::start(&emulator, &QemuCommand::new(&launch), None).unwrap();
+    let mut qemu = QemuProcess::start(
+        &emulator,
+        &QemuCommand::new(&launch),
+        None,
+        directory.path(),
+    )
+    .unwrap();
     let limit = Duration::from_secs(60);
     let error = qemu
         .monitor(&directory.path().join("qmp"), limit)

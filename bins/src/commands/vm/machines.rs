@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::cli::{VmCreate, VmSsh};
 use crate::failure::{self, Exit};
 use crate::output::{Output, note, table};
+use crate::sizes::show_size;
 
 /// Where Guix has its signing key.
 const HOST_KEY: &str = "/etc/guix/signing-key.pub";
@@ -33,6 +34,7 @@ pub(super) fn create(home: &Home, args: VmCreate, output: Output) -> anyhow::Res
     machine.cpu = args.cpu;
     machine.cpu_count = args.cpu_count.unwrap_or(machine.cpu_count);
     machine.memory = args.memory.unwrap_or(machine.memory);
+    machine.disk_size = args.disk_size;
     machine.forwards = Some(args.forwards).filter(|forwards| !forwards.is_empty());
     if !args.systems.is_empty() {
         machine.systems = args.systems;
@@ -86,8 +88,10 @@ fn summary(machine: &VirtualBuildMachine) -> String {
         .guest_system()
         .and_then(|system| machine.cpu(&system));
     let cpu = cpu.map_or_else(|error| error.to_string(), |cpu| cpu.to_string());
+    let disk = machine.disk_size.map(show_size);
+    let disk = disk.map_or_else(String::new, |size| format!(", a disk of {size}"));
     format!(
-        "{}, {} x {cpu}, {} MiB, {}",
+        "{}, {} x {cpu}, {} MiB{disk}, {}",
         machine.date, machine.cpu_count, machine.memory, machine.image
     )
 }

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use grange_guest::client::Guest;
 use grange_guest::protocol::{Exec, Exit as GuestExit};
 use grange_vm::home::Home;
-use grange_vm::run::Ending;
+use grange_vm::run::{Ending, Health};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::files::{Transfer, get, put};
@@ -54,7 +54,7 @@ pub(super) async fn run(home: &Home, directory: &Path, args: VmRun) -> anyhow::R
     };
     let exit = tokio::select! {
         exit = working => exit?,
-        ending = lent.running.watch(std::future::pending(), |_| {}) => {
+        ending = lent.running.watch(std::future::pending(), tell) => {
             let ending: Ending = ending;
             return Err(anyhow::Error::from(ending).context("the clone is no more"));
         }
@@ -93,6 +93,13 @@ async fn command(guest: &Guest, args: &VmRun) -> anyhow::Result<GuestExit> {
         show(stderr, tokio::io::stderr())
     )?;
     Ok(running.wait().await?)
+}
+
+/// What its user would not find out from what fails in the guest.
+fn tell(health: Health) {
+    if health == (Health::Disk { full: true }) {
+        note("the guest cannot write to its disk: this host's is full");
+    }
 }
 
 /// Copies as it comes, so that somebody who looks sees it at once.

@@ -20,6 +20,36 @@ fn status(machine: &Machine<'_>) -> serde_json::Value {
 }
 
 #[test]
+fn what_is_written_goes_to_a_disk_which_ends_with_its_clone() {
+    let Some(rig) = rig() else { return };
+    for (size, why) in [
+        ("1M", "a disk has from 64 MiB"),
+        ("16T", "a disk has from 64 MiB"),
+    ] {
+        let refused = rig.grange(&["create", "disk", "--disk-size", size]);
+        assert!(
+            refused.status != 0 && refused.stderr.contains(why),
+            "{refused:?}"
+        );
+    }
+    let machine = rig.create("disk", &["--disk-size", "1G", "--no-keys"]);
+    // More than it has memory.
+    let write = "test ! -e /var/tmp/big && dd if=/dev/zero of=/var/tmp/big bs=1M count=600 2>/dev/null \
+                 && stat -c %s /var/tmp/big && df -BM --output=size / /tmp | tail -n 2";
+    let wrote = machine.run(&[], &["sh", "-c", write]).expect(0);
+    let lines: Vec<_> = wrote.stdout.split_whitespace().collect();
+    assert_eq!(lines[0], (600 << 20).to_string());
+    for size in &lines[1..] {
+        let mib: u32 = size.trim_end_matches('M').parse().unwrap();
+        assert!((900..=1024).contains(&mib), "{size}");
+    }
+    // The next knows nothing of it, and is told when there is no more.
+    let full = "test ! -e /var/tmp/big && dd if=/dev/zero of=/tmp/big bs=1M count=1100";
+    let full = machine.run(&[], &["sh", "-c", full]).expect(1);
+    assert!(full.stderr.contains("No space left on device"), "{full:?}");
+}
+
+#[test]
 fn a_machine_is_started_reached_by_ssh_and_by_its_console_and_stopped() {
     let Some(rig) = rig() else { return };
     let machine = rig.create("kept", &["--forward", &forward(), "--date", "2019-03-04"]);

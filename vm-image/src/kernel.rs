@@ -36,7 +36,19 @@ pub(crate) fn is_wanted(place: &Place) -> bool {
     path.starts_with("boot/vmlinuz-")
         || path.starts_with("boot/config-")
         || path.starts_with("usr/lib/modules/")
-            && (name.contains(".ko") || name == "modules.builtin")
+            && (name.contains(".ko")
+                || ["vmlinuz", "config", "modules.builtin"].contains(&name.as_ref()))
+}
+
+/// The release of the kernel that a file is, if it is one: `/boot/vmlinuz-RELEASE`, or, since Debian 14,
+/// `/usr/lib/modules/RELEASE/vmlinuz`, which the package's scripts would copy to the former.
+fn release(place: &Place) -> Option<String> {
+    let path = String::from_utf8_lossy(place.bytes());
+    let release = path.strip_prefix("boot/vmlinuz-").or_else(|| {
+        path.strip_prefix("usr/lib/modules/")?
+            .strip_suffix("/vmlinuz")
+    })?;
+    (!release.is_empty() && !release.contains('/')).then(|| release.to_owned())
 }
 
 /// Finds the one kernel.
@@ -51,9 +63,7 @@ pub(crate) fn find(tree: &Tree, spool: &Spool, package: &str) -> Result<Found, I
     };
     let mut kernels = Vec::new();
     for (place, entry) in tree.iter() {
-        let name = String::from_utf8_lossy(place.name()).into_owned();
-        let release = name.strip_prefix("vmlinuz-").map(str::to_owned);
-        if let (Some(release), Node::File(content)) = (release, &entry.node) {
+        if let (Some(release), Node::File(content)) = (release(place), &entry.node) {
             kernels.push((release, *content));
         }
     }
@@ -63,7 +73,11 @@ pub(crate) fn find(tree: &Tree, spool: &Spool, package: &str) -> Result<Found, I
             kernels.len()
         )));
     };
-    let config = match tree.file(&format!("/boot/config-{release}")) {
+    let configs = [
+        format!("/boot/config-{release}"),
+        format!("/usr/lib/modules/{release}/config"),
+    ];
+    let config = match configs.iter().find_map(|path| tree.file(path)) {
         Some(content) => String::from_utf8_lossy(&read(content)?).into_owned(),
         None => String::new(),
     };
@@ -85,4 +99,58 @@ pub(crate) fn find(tree: &Tree, spool: &Spool, package: &str) -> Result<Found, I
         unpacked,
         only_signed: has("CONFIG_MODULE_SIG_FORCE=y"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::Attributes;
+
+    fn found(files: &[(&str, &str)]) -> Result<Kernel, ImageError> {
+        let directory = tempfile::tempdir().unwrap();
+        let mut spool = Spool::new(&directory.path().join("spool"), 1 << 20).unwrap();
+        let mut tree = Tree::default();
+        for (path, text) in files {
+            let place = Place::absolute(path).unwrap();
+            assert!(is_wanted(&place), "{path}");
+            let content = spool.add_bytes(text.as_bytes()).unwrap();
+            tree.put(place, Node::File(content), Attributes::root(0o644));
+        }
+        find(&tree, &spool, "linux-image").map(|found| found.kernel)
+    }
+
+    #[test]
+    fn a_kernel_lies_in_boot_or_beside_its_modules() {
+        let former = [
+            ("/boot/vmlinuz-6.1.0-48-amd64", "kernel"),
+            ("/boot/config-6.1.0-48-amd64", "CONFIG_VMGENID=y\n"),
+        ];
+        let kernel = found(&former).unwrap();
+        assert_eq!(kernel.release, "6.1.0-48-amd64");
+        assert!(kernel.knows_copies);
+
+        let split = [
+            ("/usr/lib/modules/7.2.13+deb14-amd64/vmlinuz", "kernel"),
+            (
+                "/usr/lib/modules/7.2.13+deb14-amd64/config",
+                "CONFIG_VMGENID=y\n",
+            ),
+            ("/usr/lib/modules/7.2.13+deb14-amd64/modules.builtin", ""),
+        ];
+        let kernel = found(&split).unwrap();
+        assert_eq!(kernel.release, "7.2.13+deb14-amd64");
+        assert!(kernel.knows_copies);
+    }
+
+    #[test]
+    fn there_is_one_kernel() {
+        let error = found(&[]).unwrap_err().to_string();
+        assert!(error.contains("brings 0 kernels"), "{error}");
+        let two = [
+            ("/boot/vmlinuz-1", "kernel"),
+            ("/usr/lib/modules/2/vmlinuz", "kernel"),
+        ];
+        let error = found(&two).unwrap_err().to_string();
+        assert!(error.contains("brings 2 kernels"), "{error}");
+    }
 }

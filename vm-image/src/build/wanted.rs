@@ -76,19 +76,25 @@ pub(super) fn find(
 fn resolve(apt: Apt, recipe: &Recipe, of_machine: bool) -> Result<Wanted, ImageError> {
     let root = apt.resolve(&recipe.packages)?;
     let mut kernel = apt.resolve(std::slice::from_ref(&recipe.kernel))?;
-    kernel.retain(|it| {
-        let name = &it.package.name;
-        // Ubuntu has the modules in packages of their own.
-        name.starts_with("linux-image-")
-            || name.starts_with("linux-modules-")
-            || *name == recipe.kernel
-    });
+    kernel.retain(|it| is_of_kernel(&it.package.name) || it.package.name == recipe.kernel);
     Ok(Wanted {
         root,
         kernel,
         apt,
         of_machine,
     })
+}
+
+/// Whether a package is a part of a kernel. Ubuntu has the modules in packages of their own; Debian 14 has those, too, and apart
+/// from them the kernel itself (`linux-binary-`) and its configuration (`linux-base-`).
+fn is_of_kernel(package: &str) -> bool {
+    let parts = [
+        "linux-image-",
+        "linux-modules-",
+        "linux-binary-",
+        "linux-base-",
+    ];
+    parts.iter().any(|it| package.starts_with(it))
 }
 
 /// Sees that all packages are in the store. If they are not to be had any more, they are looked for anew.
@@ -187,6 +193,21 @@ mod tests {
             },
             file: "a_1_all.deb".to_owned(),
             size: 1,
+        }
+    }
+
+    #[test]
+    fn parts_of_a_kernel_are_told_from_what_installs_it() {
+        for part in [
+            "linux-image-6.1.0-48-amd64",
+            "linux-modules-7.2.13+deb14-amd64",
+            "linux-binary-7.2.13+deb14-amd64",
+            "linux-base-7.2.13+deb14-amd64",
+        ] {
+            assert!(is_of_kernel(part), "{part}");
+        }
+        for other in ["linux-base", "linux-libc-dev", "dracut", "kmod"] {
+            assert!(!is_of_kernel(other), "{other}");
         }
     }
 

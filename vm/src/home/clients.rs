@@ -49,12 +49,16 @@ fn ssh_config(
 }
 
 /// The fields of `<build-machine>` in `guix/scripts/offload.scm`.
+///
+/// The threshold is off: a machine without KVM and with one processor would be above it from nothing but being asked for its load,
+/// again and again.
 fn guix(machine: &VirtualBuildMachine, forward: &Forward, key: &Path, host_key: &str) -> String {
     let systems: Vec<String> = machine.systems.iter().map(|it| quoted(it)).collect();
     // Its comment is no part of the key.
     let host_key: Vec<&str> = host_key.split_whitespace().take(2).collect();
     format!(
-        "(build-machine\n  (name {})\n  (port {})\n  (systems (list {}))\n  (user {})\n  (host-key {})\n  (private-key {}))\n",
+        "(build-machine\n  (name {})\n  (port {})\n  (systems (list {}))\n  (user {})\n  (host-key {})\n  (private-key {})\n  \
+         (overload-threshold #f))\n",
         quoted(&forward.address().to_string()),
         forward.host,
         systems.join(" "),
@@ -121,7 +125,7 @@ mod tests {
         assert_eq!(
             entry,
             "(build-machine\n  (name \"127.0.0.2\")\n  (port 2022)\n  (systems (list \"x86_64-linux\"))\n  (user \"offloading\")\n  \
-             (host-key \"ssh-ed25519 AAAA\")\n  (private-key \"/a\\\"b/offload\"))\n"
+             (host-key \"ssh-ed25519 AAAA\")\n  (private-key \"/a\\\"b/offload\")\n  (overload-threshold #f))\n"
         );
     }
 }

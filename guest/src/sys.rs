@@ -5,7 +5,9 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use crate::protocol::{Exit, MAX_SEED};
+use rustix::net::{AddressFamily, SocketAddrAny};
+
+use crate::protocol::{Exit, MAX_SEED, VsockAddress};
 
 /// `_IOW('R', 0x03, int[2])` of linux/random.h.
 const RNDADDENTROPY: libc::Ioctl = 0x4008_5203;
@@ -94,6 +96,52 @@ pub(crate) fn set_hardware_clock(clock: BorrowedFd<'_>, unix_seconds: i64) -> io
     check(set)
 }
 
+/// An address of AF_VSOCK, as the kernel takes it: vsock(7).
+pub(crate) fn vsock(address: VsockAddress) -> SocketAddrAny {
+    // SAFETY: all zeros is a valid `sockaddr_vm`.
+    let mut out: libc::sockaddr_vm = unsafe { std::mem::zeroed() };
+    out.svm_family = u16::try_from(libc::AF_VSOCK).unwrap_or_default();
+    (out.svm_cid, out.svm_port) = (address.cid, address.port);
+    let length = u32::try_from(size_of_val(&out)).unwrap_or_default();
+    // SAFETY: it points at an address of that many bytes, all of them set.
+    unsafe { SocketAddrAny::read((&raw const out).cast(), length) }
+}
+
+/// The other way round. None if it is of another family.
+pub(crate) fn vsock_address(address: &SocketAddrAny) -> Option<VsockAddress> {
+    let whole = usize::try_from(address.addr_len()).ok()? >= size_of::<libc::sockaddr_vm>();
+    if address.address_family() != AddressFamily::VSOCK || !whole {
+        return None;
+    }
+    // SAFETY: it is an address of that family, with all its bytes. Where it lies need not be aligned for that type.
+    let found = unsafe {
+        address
+            .as_ptr()
+            .cast::<libc::sockaddr_vm>()
+            .read_unaligned()
+    };
+    Some(VsockAddress {
+        cid: found.svm_cid,
+        port: found.svm_port,
+    })
+}
+
+/// Gives the guest that `device`, an open `/dev/vhost-vsock`, is for its CID, as QEMU does: linux/vhost.h. Fails with `EADDRINUSE` if another has it.
+#[cfg(feature = "client")]
+pub(crate) fn claim_cid(device: BorrowedFd<'_>, cid: u32) -> io::Result<()> {
+    /// `_IOW(VHOST_VIRTIO, 0x60, __u64)`.
+    const VHOST_VSOCK_SET_GUEST_CID: libc::Ioctl = 0x4008_af60;
+    let cid = u64::from(cid);
+    // SAFETY: the call reads eight bytes, which are there.
+    check(unsafe {
+        libc::ioctl(
+            device.as_raw_fd(),
+            VHOST_VSOCK_SET_GUEST_CID,
+            &raw const cid,
+        )
+    })
+}
+
 /// A network device, to be set up: netdevice(7).
 pub(crate) struct Device {
     socket: OwnedFd,
@@ -102,11 +150,8 @@ pub(crate) struct Device {
 
 impl Device {
     pub(crate) fn new(name: &str) -> io::Result<Self> {
-        let socket = rustix::net::socket(
-            rustix::net::AddressFamily::INET,
-            rustix::net::SocketType::DGRAM,
-            None,
-        )?;
+        let socket =
+            rustix::net::socket(AddressFamily::INET, rustix::net::SocketType::DGRAM, None)?;
         // SAFETY: all zeros is a valid `ifreq`.
         let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
         let last = request.ifr_name.len() - 1;

@@ -4,12 +4,12 @@ use std::io;
 use std::sync::Arc;
 
 use crate::mux::Ended;
-use crate::protocol::{ProtocolError, Turn};
+use crate::protocol::{HandshakeError, ProtocolError, Turn};
 
 /// Why a guest did not do it.
 ///
 /// Whose turn it is: [`Self::Refused`] says so itself; [`Self::TooLong`], [`Self::TooMany`], [`Self::TooMuch`],
-/// [`Self::Source`] and [`Self::Sink`] are the caller's; all others are about the guest or the way to it: connect again, or start the machine again.
+/// [`Self::Source`] and [`Self::Sink`] are the caller's; [`Self::Old`] is the operator's; all others are about the guest or the way to it: connect again, or start the machine again.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
@@ -22,6 +22,12 @@ pub enum ClientError {
     /// The connection failed.
     #[error("the connection to the guest failed")]
     Io(#[source] Arc<io::Error>),
+    /// Who is at the other end does not show that it is the guest.
+    #[error("who answers is not the guest")]
+    Stranger(#[source] HandshakeError),
+    /// The guest's program is of an earlier version, which cannot do that.
+    #[error("the guest's program is too old for that: build its image anew")]
+    Old,
     /// The guest sent what it must not send.
     #[error("the guest broke the protocol")]
     Protocol(#[source] ProtocolError),

@@ -257,7 +257,7 @@ impl Guest {
         }
     }
 
-    fn open(&self, request: &Request) -> Result<Arc<Tenant>, ClientError> {
+    pub(super) fn open(&self, request: &Request) -> Result<Arc<Tenant>, ClientError> {
         Tenant::open(&self.inner.mux, request)
     }
 }

@@ -54,6 +54,11 @@ pub enum Answer {
         /// Its permissions.
         mode: u32,
     },
+    /// The guest listens on AF_VSOCK.
+    Listening {
+        /// At this port.
+        port: u32,
+    },
     /// It is not done, and will not be.
     Failed {
         /// Who can mend it.
@@ -136,6 +141,10 @@ mod tests {
                 r#"{"exited":{"signal":9}}"#,
             ),
             (Answer::Done, r#""done""#),
+            (
+                Answer::Listening { port: 1025 },
+                r#"{"listening":{"port":1025}}"#,
+            ),
             (
                 failed,
                 r#"{"failed":{"turn":"operator","reason":"no room"}}"#,

@@ -1,4 +1,4 @@
-//! What host and guest say to each other over a serial port: frames, requests, answers. Pure; it does no I/O.
+//! What host and guest say to each other over a serial port or AF_VSOCK: frames, requests, answers. Pure; it does no I/O.
 //!
 //! # Frames
 //!
@@ -38,12 +38,18 @@
 //! what still arrives for it is ignored: the other end may not know yet.
 //!
 //! On the control port the host opens streams, on a relay's port the guest does, one for each connection.
+//!
+//! # AF_VSOCK
+//!
+//! Asked to ([`Request::Listen`], since version 2), the guest listens on AF_VSOCK as well. A connection there has a beginning and an end, carries one
+//! conversation as a control port does, and begins with a [`handshake`].
 
 mod answer;
 mod decoder;
 mod digest;
 mod error;
 mod frame;
+pub mod handshake;
 mod request;
 
 pub use answer::{Answer, Exit, Turn, Welcome};
@@ -53,4 +59,7 @@ pub use error::ProtocolError;
 pub use frame::{
     BREAK, END, Frame, HEAD, Kind, MAGIC, MAX_HELLO, MAX_PAYLOAD, NONCE, Nonce, WINDOW,
 };
-pub use request::{Exec, Hello, MAX_SEED, MIN_SEED, Put, Request, VERSION, check_path};
+pub use handshake::{ChannelSecret, HandshakeError, VsockAddress};
+pub use request::{
+    Exec, Hello, MAX_SEED, MIN_SEED, Put, Request, VERSION, VERSION_OF_LISTEN, check_path,
+};

@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
+use super::handshake::ChannelSecret;
 
 /// The newest version of the protocol that is spoken here.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
+/// The first version with [`Request::Listen`].
+pub const VERSION_OF_LISTEN: u32 = 2;
 /// The fewest bytes of a seed.
 pub const MIN_SEED: usize = 32;
 /// The most bytes of a seed.
@@ -64,6 +67,14 @@ pub enum Request {
     },
     /// Kill everything, write everything, switch off.
     PowerOff,
+    /// Listen on AF_VSOCK, for whoever knows the secret. Each connection is a control port of its own, behind a [handshake](super::handshake).
+    /// Asked for again, the earlier secret is worth nothing; connections go on.
+    Listen {
+        /// The secret.
+        secret: ChannelSecret,
+        /// The CID that connections have to come from; all others are cut.
+        peer: u32,
+    },
 }
 
 /// A program to run. It leads a process group of its own, which is killed if the stream is closed.
@@ -256,6 +267,13 @@ mod tests {
                 r#"{"clock":{"unix_ms":-1}}"#,
             ),
             (Request::PowerOff, r#""power-off""#),
+            (
+                Request::Listen {
+                    secret: ChannelSecret::new([0xa7; 32]),
+                    peer: 2,
+                },
+                r#"{"listen":{"secret":"a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7","peer":2}}"#,
+            ),
         ];
         for (request, text) in texts {
             assert_eq!(serde_json::to_string(&request).unwrap(), text);

@@ -10,11 +10,15 @@ use rustix::process::Signal;
 use rustix::time::{ClockId, Timespec, clock_settime};
 
 use super::children::{Children, Programs};
-use super::link::{Service, conversation};
+use super::link::{Service, conversation, serve};
+use super::port::Port;
 use super::power::Power;
+use super::vsock::Listener;
 use super::{exec, files};
 use crate::mux::{Mode, Mux, Opened, Side};
-use crate::protocol::{Answer, Exec, Frame, Kind, MAX_SEED, MIN_SEED, Request, Turn};
+use crate::protocol::{
+    Answer, ChannelSecret, Exec, Frame, Kind, MAX_SEED, MIN_SEED, Request, Turn,
+};
 use crate::ready::Ready;
 use crate::sys;
 
@@ -29,6 +33,7 @@ pub(crate) struct Control {
     power: Power,
     /// Programs wait for it.
     ready: Ready,
+    listener: Arc<Listener>,
     /// The stream whose answer is the last thing sent; 0 for none.
     last: AtomicU32,
 }
@@ -41,8 +46,21 @@ impl Control {
             programs: Arc::default(),
             power,
             ready,
+            listener: Arc::default(),
             last: AtomicU32::new(0),
         }))
+    }
+
+    /// Of the same machine, for another port at the same time.
+    fn beside(&self) -> Self {
+        Self {
+            children: Arc::clone(&self.children),
+            programs: Arc::default(),
+            power: self.power,
+            ready: self.ready.clone(),
+            listener: Arc::clone(&self.listener),
+            last: AtomicU32::new(0),
+        }
     }
 
     /// Kills all programs.
@@ -64,6 +82,7 @@ impl Control {
             Request::Kill { stream, signal } => self.kill(stream, signal),
             Request::Seed { bytes } => seed(&bytes),
             Request::Clock { unix_ms } => self.set_clock(unix_ms),
+            Request::Listen { secret, peer } => return self.listen(mux, stream, secret, peer),
             Request::PowerOff => {
                 self.kill_all();
                 self.last.store(stream, Ordering::Relaxed);
@@ -89,6 +108,35 @@ impl Control {
             }
         });
         started.err().map(|error| no_thread(&error))
+    }
+
+    /// The driver may not be there yet.
+    fn listen(
+        &self,
+        mux: &Arc<Mux>,
+        stream: u32,
+        secret: ChannelSecret,
+        peer: u32,
+    ) -> Option<Answer> {
+        let this = self.beside();
+        thread(mux, stream, move |_| {
+            this.ready.wait();
+            let listener = Arc::clone(&this.listener);
+            let serve = move |connection| {
+                let served = Port::socket(connection)
+                    .and_then(|port| serve(&Arc::new(port), &Arc::new(this.beside())));
+                if let Err(error) = served {
+                    eprintln!("grange-guest: a connection has failed: {error}");
+                }
+            };
+            match listener.invite(secret, peer, Arc::new(serve)) {
+                Ok(port) => Answer::Listening { port },
+                Err(error) => {
+                    let reason = format_args!("cannot listen on AF_VSOCK: {error}");
+                    Answer::failed(Turn::Operator, reason)
+                }
+            }
+        })
     }
 
     /// The kernel's clock, and a machine's own, which `hwclock` shows.

@@ -9,6 +9,7 @@ mod port;
 mod power;
 mod relay;
 mod users;
+mod vsock;
 
 pub(crate) use control::Control;
 pub(crate) use link::serve;

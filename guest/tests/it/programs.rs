@@ -22,7 +22,7 @@ async fn output(guest: &Guest, exec: Exec) -> (Exit, String, String) {
 async fn a_program_gets_what_it_was_given_and_nothing_else() {
     let process = Process::serving();
     let guest = process.guest().await;
-    assert_eq!(guest.welcome().version, 1);
+    assert_eq!(guest.welcome().version, 2);
     let exec = shell(
         "pwd; echo $FARM $0 $1; env | sort | cut -d= -f1 | grep -v _; wc -c; echo no >&2; exit 7",
     )

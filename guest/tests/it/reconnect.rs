@@ -93,5 +93,5 @@ async fn the_versions_meet() {
     let mut host = ByHand::host_of_version(process.port(), 77).await;
     let welcome = soon(host.next()).await.unwrap();
     let text = String::from_utf8_lossy(&welcome.payload[NONCE..]).into_owned();
-    assert!(text.starts_with(r#"{"version":1,"boot_id":""#), "{text}");
+    assert!(text.starts_with(r#"{"version":2,"boot_id":""#), "{text}");
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use grange_vm::image::BootImage;
 use grange_vm::machine::VirtualBuildMachine;
 use grange_vm::qemu::{Accelerator, Boot, Disk, DiskFormat, Emulator, Launch, Memory, QemuCommand};
-use grange_vm::run::{Plan, PlannedDisk};
+use grange_vm::run::{Channel, Plan, PlannedDisk};
 use grange_vm::traps::{Catalogue, Package};
 use grange_vm_image::{ImageStore, ImportOptions, Recipe};
 
@@ -113,6 +113,7 @@ fn plan(machine: &VirtualBuildMachine, place: &Path) -> Plan {
             version: "7.2".into(),
         },
         accelerator: Accelerator::Tcg,
+        channel: Channel::Serial,
         // None where this machine has nothing to make it with.
         disk: machine
             .disk_size

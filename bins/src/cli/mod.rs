@@ -29,8 +29,8 @@ pub use values::{
 };
 
 pub use vm::{
-    AcceleratorArg, ImageBuild, ImageCommand, ImageImport, TrapsArgs, TrapsCommand, VmAgent,
-    VmArgs, VmCommand, VmCreate, VmRun, VmSsh, VmStart, VmStarting,
+    AcceleratorArg, ChannelArg, ImageBuild, ImageCommand, ImageImport, TrapsArgs, TrapsCommand,
+    VmAgent, VmArgs, VmCommand, VmCreate, VmRun, VmSsh, VmStart, VmStarting,
 };
 
 use std::path::PathBuf;

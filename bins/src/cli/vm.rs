@@ -141,6 +141,15 @@ pub enum AcceleratorArg {
     Tcg,
 }
 
+/// By what a machine is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ChannelArg {
+    /// A virtio-serial port: a socket of the machine's user
+    Serial,
+    /// AF_VSOCK, which takes /dev/vhost-vsock; the serial port carries its secret
+    Vsock,
+}
+
 /// `grange vm start`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  grange vm start past")]
@@ -154,6 +163,9 @@ pub struct VmStart {
     /// Stay, until the machine ends or this is told to stop: for systemd and Shepherd
     #[arg(long, conflicts_with = "all")]
     pub foreground: bool,
+    /// By what it is spoken to
+    #[arg(long, value_enum, default_value = "serial")]
+    pub channel: ChannelArg,
     /// How.
     #[command(flatten)]
     pub starting: VmStarting,

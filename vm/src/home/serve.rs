@@ -20,7 +20,7 @@ use super::status::{State, Status};
 use crate::image::ImageSource;
 use crate::qemu::{Accelerator, Emulator, Qmp, User};
 use crate::run::{
-    BootError, Choice, Ending, Health, Plan, PlannedDisk, Running, choose_accelerator,
+    BootError, Channel, Choice, Ending, Health, Plan, PlannedDisk, Running, choose_accelerator,
 };
 use crate::secrets::{SecretFile, connect_and_send};
 
@@ -50,6 +50,8 @@ pub struct ServeOptions {
     pub search: Vec<PathBuf>,
     /// What executes it. Default: KVM if a trial boot with it goes well, else TCG.
     pub accelerator: Option<Accelerator>,
+    /// By what it is spoken to; clones always by their serial ports. Default: so is it.
+    pub channel: Channel,
     /// Whether it may reach others. Default: no.
     pub network: bool,
     /// Arguments that are added to the emulator's.
@@ -67,6 +69,7 @@ impl ServeOptions {
             tools: Vec::new(),
             search,
             accelerator: None,
+            channel: Channel::Serial,
             network: false,
             further: Vec::new(),
             limit: Duration::from_secs(180),
@@ -137,6 +140,7 @@ impl MachineHome {
                 Some(size) => Some(PlannedDisk::find(size, &options.search)?),
                 None => None,
             },
+            channel: Channel::Serial,
             forwards: machine.forwards(&system),
             network: options.network,
             user,
@@ -153,6 +157,7 @@ impl MachineHome {
             }
         };
         plan.accelerate(choice.accelerator);
+        plan.channel = options.channel;
         Ok((plan, choice))
     }
 

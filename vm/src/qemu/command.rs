@@ -36,6 +36,8 @@ pub struct Launch {
     pub boot: Boot,
     /// Its disks, in the order in which the guest sees them.
     pub disks: Vec<Disk>,
+    /// Its CID, if it has AF_VSOCK. The host's device for it is what the emulator has as its standard input.
+    pub vsock: Option<u32>,
     /// Its ports.
     pub forwards: Vec<Forward>,
     /// Whether it may reach others by the host's network, which builds of fixed outputs need. If not, only what is forwarded
@@ -308,6 +310,10 @@ impl Line {
                     format!("virtserialport,chardev={id},name={port}"),
                 );
             }
+        }
+        if let Some(cid) = launch.vsock {
+            let device = format!("vhost-vsock-pci,guest-cid={cid},vhostfd=0");
+            self.add("-device", device);
         }
     }
 

@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use grange_guest::client::VsockDevice;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
@@ -77,7 +79,8 @@ pub enum StartError {
 }
 
 impl QemuProcess {
-    /// Starts QEMU. What it needs for a time, such as copies of disks, it keeps in `temporary`.
+    /// Starts QEMU. What it needs for a time, such as copies of disks, it keeps in `temporary`. Its standard input is the host's device of a
+    /// machine with AF_VSOCK.
     ///
     /// # Errors
     ///
@@ -87,12 +90,13 @@ impl QemuProcess {
         command: &QemuCommand,
         user: Option<User>,
         temporary: &Path,
+        vsock: Option<VsockDevice>,
     ) -> Result<Self, StartError> {
         let program = emulator.program.clone();
         let mut process = Command::new(&program);
         process
             .args(&command.arguments)
-            .stdin(Stdio::null())
+            .stdin(vsock.map_or_else(Stdio::null, |device| OwnedFd::from(device).into()))
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .env_clear()

@@ -48,6 +48,15 @@ pub enum BootError {
     /// The guest answers what is none.
     #[error("the guest cannot be spoken to")]
     Guest(#[from] ClientError),
+    /// The host cannot give a guest AF_VSOCK.
+    #[error("{} cannot be used: load the kernel's module vhost_vsock, or speak to the machine by its serial port", device.display())]
+    NoVsock {
+        /// The device.
+        device: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
     /// A directory or file cannot be used.
     #[error("cannot {what} {}", path.display())]
     Io {

@@ -1,6 +1,7 @@
 //! Machines that run.
 
 mod accelerator;
+mod channel;
 mod console;
 mod disk;
 mod error;
@@ -10,6 +11,7 @@ mod template;
 mod watch;
 
 pub use accelerator::{Choice, choose_accelerator};
+pub use channel::Channel;
 pub use console::Console;
 pub use disk::PlannedDisk;
 pub use error::BootError;

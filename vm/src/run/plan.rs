@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use super::channel::Channel;
 use super::disk::{self, PlannedDisk};
 use super::error::{BootError, io};
 use crate::image::BootImage;
@@ -25,6 +26,8 @@ pub struct Plan {
     pub accelerator: Accelerator,
     /// The disk that what is written in it goes to. None: memory.
     pub disk: Option<PlannedDisk>,
+    /// By what it is spoken to. Templates and clones: always by their serial ports.
+    pub channel: Channel,
     /// Ports of the host that lead into it.
     pub forwards: Vec<Forward>,
     /// Whether it may reach others.
@@ -64,6 +67,7 @@ impl Plan {
             accelerator: self.accelerator,
             boot: image.boot,
             disks: image.disks,
+            vsock: None,
             forwards: self.forwards.clone(),
             network: self.network,
             directory: directory.to_owned(),

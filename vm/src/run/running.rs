@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use grange_guest::client::{ClientError, Guest};
+use grange_guest::client::{ClientError, Guest, VsockDevice};
 use rand::RngCore as _;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
+use super::channel::{Channel, move_to_vsock};
 use super::console::Console;
 use super::disk::DiskFile;
 use super::error::{BootError, io};
@@ -29,6 +30,7 @@ pub struct Running {
     pub(super) qmp: Qmp<UnixStream>,
     pub(super) console: Arc<Console>,
     pub(super) guest: Option<Guest>,
+    cid: Option<u32>,
     directory: PathBuf,
     /// Removed after the emulator has ended.
     disk: Option<DiskFile>,
@@ -42,9 +44,16 @@ impl Running {
     ///
     /// It does not come up; what the guest has printed last is part of the error.
     pub async fn boot(plan: &Plan, directory: &Path, limit: Duration) -> Result<Self, BootError> {
+        if plan.channel == Channel::Vsock && !plan.image.has_guest {
+            return Err(BootError::NoGuest("AF_VSOCK"));
+        }
         let mut running = Self::start(plan, directory, Memory::Own).await?;
         if plan.image.has_guest {
             running.meet(limit).await?;
+        }
+        if let (Some(guest), Some(cid)) = (&running.guest, running.cid) {
+            // The conversation by the serial port ends with this.
+            running.guest = Some(move_to_vsock(guest, cid, Instant::now() + limit).await?);
         }
         Ok(running)
     }
@@ -60,8 +69,13 @@ impl Running {
             (None, _) | (Some(_), Memory::Clone(_)) => None,
             (Some(disk), _) => Some(disk.make(directory, plan.user).await?),
         };
-        let command = QemuCommand::new(&plan.launch(directory, memory)?);
-        let mut process = QemuProcess::start(&plan.emulator, &command, plan.user, directory)?;
+        let device = plan.channel.device()?;
+        let mut launch = plan.launch(directory, memory)?;
+        let cid = device.as_ref().map(VsockDevice::cid);
+        launch.vsock = cid;
+        let command = QemuCommand::new(&launch);
+        let mut process =
+            QemuProcess::start(&plan.emulator, &command, plan.user, directory, device)?;
         let qmp = process.monitor(&directory.join("qmp"), LISTENS).await?;
         let socket = directory.join("console");
         let console = Console::listen(&socket).await;
@@ -71,6 +85,7 @@ impl Running {
             qmp,
             console: Arc::new(console),
             guest: None,
+            cid,
             directory: directory.to_owned(),
             disk,
         })

@@ -16,6 +16,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::channel::Channel;
 use super::disk;
 use super::error::{BootError, io};
 use super::plan::{Plan, boot_id};
@@ -100,6 +101,7 @@ impl Plan {
         let system = plan.machine.guest_system()?;
         plan.machine.cpu = Some(plan.machine.cpu(&system)?);
         plan.machine.date = VirtualDate::FIRST;
+        plan.channel = Channel::Serial;
         plan.forwards = Vec::new();
         Ok(plan)
     }

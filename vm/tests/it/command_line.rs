@@ -29,6 +29,7 @@ fn linux() -> Launch {
             arguments: "grange.root=/dev/vda:squashfs".into(),
         },
         disks: vec![disk("/images/1/root.squashfs"), disk("/images/tools")],
+        vsock: None,
         forwards: vec![Forward::new(11022, 22)],
         network: false,
         directory: "/run/past".into(),
@@ -61,6 +62,13 @@ fn templates_have_their_memory_in_a_file_and_clones_read_it() {
     launch.memory = Memory::Clone("/templates/1/ram".into());
     launch.forwards.clear();
     expect("clone.txt", &launch);
+}
+
+#[test]
+fn a_machine_with_vsock_is_given_the_device_that_is_open() {
+    let mut launch = linux();
+    launch.vsock = Some(3);
+    expect("vsock.txt", &launch);
 }
 
 #[test]

@@ -40,6 +40,7 @@ fn launch(directory: &Path) -> Launch {
         accelerator: Accelerator::Tcg,
         boot: Boot::Disk,
         disks: Vec::new(),
+        vsock: None,
         forwards: Vec::new(),
         network: false,
         directory: directory.into(),
@@ -54,7 +55,7 @@ async fn it_is_asked_tells_what_it_lacks_and_ends() {
     };
     let directory = tempfile::tempdir().unwrap();
     let command = QemuCommand::new(&launch(directory.path()));
-    let mut qemu = QemuProcess::start(&emulator, &command, None, directory.path()).unwrap();
+    let mut qemu = QemuProcess::start(&emulator, &command, None, directory.path(), None).unwrap();
     let limit = Duration::from_secs(60);
     let mut qmp = qemu
         .monitor(&directory.path().join("qmp"), limit)
@@ -86,6 +87,7 @@ async fn what_it_complains_of_is_told_at_once() {
         &QemuCommand::new(&launch),
         None,
         directory.path(),
+        None,
     )
     .unwrap();
     let limit = Duration::from_secs(60);

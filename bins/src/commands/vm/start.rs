@@ -8,14 +8,14 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use grange_vm::home::{Home, HomeError, MachineHome, State, Status};
 use grange_vm::machine::MachineName;
-use grange_vm::run::Ending;
+use grange_vm::run::{Channel, Ending};
 use rustix::process::{Pid, Signal, kill_process};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
 use super::options::serve_options;
-use crate::cli::VmStart;
+use crate::cli::{ChannelArg, VmStart};
 use crate::coordinator::tell_manager;
 use crate::failure::{self, Exit};
 use crate::output::{Output, note};
@@ -92,6 +92,9 @@ async fn in_background(
         command.arg("--accelerator");
         command.arg(word.expect("none is hidden").get_name());
     }
+    if args.channel == ChannelArg::Vsock {
+        command.args(["--channel", "vsock"]);
+    }
     if args.starting.network {
         command.arg("--network");
     }
@@ -127,6 +130,10 @@ async fn in_background(
 /// Looks after the machine until it ends, or until this is told to stop.
 async fn stay(machine: &MachineHome, directory: &Path, args: &VmStart) -> anyhow::Result<Exit> {
     let mut options = serve_options(directory, &args.starting)?;
+    options.channel = match args.channel {
+        ChannelArg::Serial => Channel::Serial,
+        ChannelArg::Vsock => Channel::Vsock,
+    };
     options.further.clone_from(&args.qemu_arguments);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

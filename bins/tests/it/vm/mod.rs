@@ -6,3 +6,4 @@ mod machines;
 mod offload;
 mod rig;
 mod traps;
+mod vsock;

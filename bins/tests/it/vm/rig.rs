@@ -115,6 +115,10 @@ impl Rig {
         }
     }
 
+    pub(crate) fn home(&self) -> &Path {
+        &self.home
+    }
+
     pub(crate) fn directory(&self, name: &str) -> PathBuf {
         self.home.join("machines").join(name)
     }

@@ -5,6 +5,8 @@
 //! off. A second port, [`RELAY_PORT`], carries connections that programs in the guest make: an agent reaches
 //! its coordinator although the machine has no network.
 //!
+//! Asked to (`Guest::listen`), it serves on AF_VSOCK as well, whoever shows that they know a secret.
+//!
 //! [`protocol`] says what goes over the ports. [`client`] is the host's end:
 //!
 //! ```no_run
